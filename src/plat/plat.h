@@ -33,6 +33,16 @@ uint64_t plat_alloc_count(void); /* allocations asked for since plat_fail_alloc_
 void plat_fail_alloc_at(uint64_t nth);
 bool plat_alloc_failed(void); /* the armed failure has happened */
 void plat_alloc_forgive(bool on);
+/* Called before each block goes back to the heap, with its usable size; NULL = off. One user: the
+ * explorer, whose object numbers must not outlive the object. */
+void plat_free_hook(void (*hook)(void *p, size_t size));
+/*
+ * Whole pages outside the counters above, zeroed, never failed on purpose: fiber stacks and the
+ * scheduler's own records, which stay over runs. guard puts one inaccessible page below the result.
+ */
+void *plat_pages_map(size_t size, bool guard);
+void *plat_pages_grow(void *p, size_t old_size, size_t new_size); /* may move; no guard; NULL: kept */
+void plat_pages_unmap(void *p, size_t size, bool guard);
 
 /* Time in 100 ns units. monotonic starts near 0 at process start; wall is since 1601 (FILETIME). */
 uint64_t plat_now_monotonic(void);
