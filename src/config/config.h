@@ -23,7 +23,18 @@
  * any moment leaves a sound database (WAL or rollback journal, synchronous=NORMAL at least).
  */
 int umn__reg_open(const char *path);
+/*
+ * The same for looking only, also while a box runs on the file: what is committed now. Writes are
+ * refused with UMN_EPERM. UMN_ENOENT: no such file.
+ */
+int umn__reg_open_read(const char *path);
 void umn__reg_close(void);
+/* Every key and value below `key` in order, depth first; names and data valid during the callback.
+ * value_name NULL: the key itself. visit returns false to end. For export and show. */
+int umn__reg_walk(const char *key,
+                  bool (*visit)(void *arg, const char *path, const char *value_name, uint32_t type,
+                                const void *data, size_t size),
+                  void *arg);
 /* Nested transactions: only the outermost commit writes; any rollback inside undoes all. */
 int umn__reg_begin(void);
 int umn__reg_commit(void);
@@ -95,6 +106,7 @@ struct umn_device_info {
     const char *instance_id, *guid, *service, *description, *hardware_id;
     const char *state; /* Stopped Started Disabled Removed Failed SurpriseRemoved */
     int32_t problem;   /* NTSTATUS of the last failure or 0 */
+    const char *explain; /* what the driver said with UmhExplain about it, or "" */
 };
 void umn__pnp_devices(bool (*visit)(void *arg, const struct umn_device_info *), void *arg);
 
@@ -105,6 +117,8 @@ void umn__pnp_devices(bool (*visit)(void *arg, const struct umn_device_info *), 
  */
 int umn__netcfg_add_service(const char *name, const char *kind, const char *image);
 int umn__netcfg_remove_service(const char *name);
+/* Folders searched for relative image names, ':' between; copied. NULL: beside the program. */
+int umn__netcfg_driver_path(const char *folders);
 /* Loads / unloads a service's driver (protocols and intermediate drivers before any device). */
 int umn__netcfg_load(const char *service);
 int umn__netcfg_unload(const char *service);

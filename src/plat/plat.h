@@ -91,6 +91,17 @@ int plat_dl_open(const char *path, void **handle, char **why);
 void *plat_dl_sym(void *handle, const char *name);
 void plat_dl_close(void *handle);
 
+/*
+ * A lock on a file that lives as long as the holder: whoever holds it has written its process id
+ * into the file. UMN_EBUSY: *holder is the id read there (0 if unknown). UMN_EPERM, UMN_ENOENT (no
+ * such folder), UMN_ENOMEM, UMN_EIO. unlock removes the file. (src/plat/file.c)
+ */
+struct plat_file_lock;
+int plat_file_lock(const char *path, struct plat_file_lock **out, int *holder);
+void plat_file_unlock(struct plat_file_lock *lock);
+/* Folder of the running program, to be freed with plat_free; NULL if unknown. */
+char *plat_program_folder(void);
+
 /* Stderr, one line per call; the newline is added. level: 0 error, 1 warning, 2 info, 3 debug. */
 void plat_log(int level, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void plat_log_level(int max_level);
