@@ -47,11 +47,17 @@ enum ndis_kind {
     NDIS_KIND_FILTER_DRIVER = 0x46445256,
     NDIS_KIND_FILTER = 0x464c5452,
     NDIS_KIND_GENERIC = 0x47454e52,
+    NDIS_KIND_BIND = 0x42494f50, /* BindContext: one bind operation, bind.c */
+    NDIS_KIND_IFPROVIDER = 0x49465056,
 };
 struct ndis_object {
     uint32_t kind; /* enum ndis_kind; DEAD (poisoned) once the handle is dead */
     uint32_t id;   /* logical, by creation order: what traces and reports print */
+    struct ndis_object *live_next; /* table of live handles, ndis.c */
 };
+/* Makes the object's address a live handle (gives it an id if it has none) / a dead one. */
+void ndis__object_live(struct ndis_object *o, enum ndis_kind kind);
+void ndis__object_dead(struct ndis_object *o);
 /* True if handle is non-NULL and a live object of that kind. Reports rule `HandleType` with the
  * function's name if not. The pointer must be readable memory: stale handles stay readable because
  * dead adapters and bindings are kept in a graveyard until umn__ndis_stop. */
@@ -84,6 +90,9 @@ void ndis__gate_close(struct ndis_gate *g); /* shut, then wait at PASSIVE */
 struct ndis_outstanding {
     int64_t count;
     struct umn_ctx *waiter;
+    /* Called by the out_sub that brings the count to zero, at its IRQL; NULL = nobody cares. A close
+     * that pends learns so that it can complete (binding.c). Must not free the object. */
+    void (*on_zero)(struct ndis_outstanding *o);
 };
 void ndis__out_add(struct ndis_outstanding *o, int64_t n);
 void ndis__out_sub(struct ndis_outstanding *o, int64_t n);
@@ -100,6 +109,13 @@ void ndis__completion_init(struct ndis_completion *c);
 bool ndis__completion_finish(struct ndis_completion *c, NDIS_STATUS status); /* false: was done */
 NDIS_STATUS ndis__completion_wait(struct ndis_completion *c, const char *why);
 
+/* ---- names: \DEVICE\{GUID} in upper case, hashed ------------------------------------------------ */
+struct ndis_name {
+    struct ndis_name *next;
+    uint32_t hash;
+    char *text; /* plat_alloc'd, owned by the holder of the node */
+};
+
 /* ---- drivers ---------------------------------------------------------------------------------- */
 struct ndis_mdriver {
     struct ndis_object obj;
@@ -112,6 +128,8 @@ struct ndis_mdriver {
     struct ndis_protocol *associated;
     struct umn_list adapters; /* ndis_adapter.driver_link */
     bool intermediate, entry_returned;
+    NDIS_MINIPORT_PNP_CHARACTERISTICS pnp; /* optional handlers */
+    unsigned refs;
 };
 struct ndis_protocol {
     struct ndis_object obj;
@@ -123,6 +141,9 @@ struct ndis_protocol {
     struct ndis_mdriver *associated;
     struct umn_list bindings; /* ndis_binding.protocol_link */
     bool binds_held, deregistering;
+    unsigned refs, busy;          /* memory; callbacks under way that deregister waits for */
+    struct umn_list busy_waiters;
+    struct ndis_bindlist *list;   /* parsed Linkage\Bind, bindlist.c */
 };
 
 /* ---- adapters --------------------------------------------------------------------------------- */
@@ -193,6 +214,14 @@ struct ndis_adapter {
     NET_LUID luid;
     bool port0_active;
     unsigned refs;               /* handle memory; freed at umn__ndis_stop */
+    /* names and halves of a start: ndis.c, im.c */
+    struct ndis_name name_node;  /* canonical upper-case name */
+    struct ndis_im_request *request; /* the request that was granted, while it lasts */
+    struct umn_ctx *init_ctx;    /* the context inside MiniportInitializeEx, else NULL */
+    NDIS_HANDLE add_device_context; /* optional MiniportAddDevice */
+    bool failed, gone;           /* NdisMRemoveMiniport called; the device was removed */
+    struct ndis_iface *iface;    /* ifs.c */
+    NET_IF_OPER_STATUS oper_status; /* status.c */
 };
 
 struct ndis_binding {
@@ -216,6 +245,12 @@ struct ndis_binding {
     unsigned multicast_count, multicast_max;
     uint8_t (*multicast)[6];
     uint32_t lookahead;
+    /* binding.c */
+    struct ndis_outstanding call_out; /* status callbacks under way: a close waits for them */
+    struct ndis_bind_op *bind_op;     /* while the bind operation lasts */
+    struct umn_work close_work;
+    uint32_t close_queued, close_finished;
+    unsigned refs;
 };
 
 struct ndis_globals {
@@ -223,6 +258,9 @@ struct ndis_globals {
     struct umn_list mdrivers, protocols, adapters, graveyard;
     uint32_t next_id;
     bool started;
+    /* control path only: control.h */
+    struct umn_list frames, bind_ops, entries, events;
+    unsigned graves;
 };
 extern struct ndis_globals ndis;
 
