@@ -268,7 +268,7 @@ extern struct ndis_globals ndis;
 /* Take / drop the right to change the stack of an adapter; recursive for the same context. PASSIVE. */
 void ndis__op_begin(struct ndis_adapter *a, const char *what);
 void ndis__op_end(struct ndis_adapter *a);
-void ndis__stack_pause(struct ndis_adapter *a, NDIS_PAUSE_REASON reason);   /* inside an op */
+void ndis__stack_pause(struct ndis_adapter *a, ULONG reason);   /* inside an op */
 NDIS_STATUS ndis__stack_restart(struct ndis_adapter *a);   /* inside an op */
 
 /* ---- adapter.c ------------------------------------------------------------------------------------ */
