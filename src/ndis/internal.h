@@ -130,6 +130,7 @@ struct ndis_mdriver {
     bool intermediate, entry_returned;
     NDIS_MINIPORT_PNP_CHARACTERISTICS pnp; /* optional handlers */
     unsigned refs;
+    void *grave;
 };
 struct ndis_protocol {
     struct ndis_object obj;
@@ -141,6 +142,7 @@ struct ndis_protocol {
     struct ndis_mdriver *associated;
     struct umn_list bindings; /* ndis_binding.protocol_link */
     bool binds_held, deregistering;
+    void *grave;                  /* made beforehand: dying needs no memory */
     unsigned refs, busy;          /* memory; callbacks under way that deregister waits for */
     struct umn_list busy_waiters;
     struct ndis_bindlist *list;   /* parsed Linkage\Bind, bindlist.c */
@@ -219,6 +221,7 @@ struct ndis_adapter {
     struct ndis_im_request *request; /* the request that was granted, while it lasts */
     struct umn_ctx *init_ctx;    /* the context inside MiniportInitializeEx, else NULL */
     NDIS_HANDLE add_device_context; /* optional MiniportAddDevice */
+    void *grave;
     bool failed, gone;           /* NdisMRemoveMiniport called; the device was removed */
     struct ndis_iface *iface;    /* ifs.c */
     NET_IF_OPER_STATUS oper_status; /* status.c */
@@ -251,6 +254,7 @@ struct ndis_binding {
     struct umn_work close_work;
     uint32_t close_queued, close_finished;
     unsigned refs;
+    void *grave;
 };
 
 struct ndis_globals {
