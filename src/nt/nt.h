@@ -103,15 +103,6 @@ NTSTATUS umn__irp_pnp(DEVICE_OBJECT *pdo, UCHAR minor, void (*fill)(IO_STACK_LOC
 DEVICE_OBJECT *umn__device_top(DEVICE_OBJECT *device); /* no reference taken */
 size_t umn__irp_live(void);                            /* IRPs allocated and not freed */
 
-/* ---- what drivers tell the PnP manager (umhost.h) ---------------------------------------------- */
-struct umn_pnp_hooks {
-    /* UmhDeviceGone: <= DISPATCH_LEVEL, only queues. pdo may be any device of the stack. */
-    void (*device_gone)(DEVICE_OBJECT *device);
-    /* UmhExplain: PASSIVE_LEVEL, the formatted text; kept for the device that is being started. */
-    void (*explain)(const char *text);
-};
-void umn__pnp_set_hooks(const struct umn_pnp_hooks *hooks); /* NULL = none; config registers */
-
 /* ---- what drivers cannot ask ------------------------------------------------------------------ */
 /* Number of spin locks the current context holds (for IM-SYN-02 checks). */
 unsigned umn__locks_held(void);
