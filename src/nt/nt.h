@@ -43,6 +43,9 @@ struct umn_pool_usage {
 /* Sums by tag into out[max]; returns how many tags hold memory. */
 unsigned umn__pool_usage(struct umn_pool_usage *out, unsigned max);
 size_t umn__pool_live(void); /* blocks */
+/* Pool on behalf of the driver code at `caller`, for layers that allocate for a driver (ndis): the
+ * leak is then the driver's. Otherwise as ExAllocatePoolWithTag. */
+void *umn__pool_alloc(POOL_TYPE type, size_t size, ULONG tag, const void *caller);
 
 /* ---- registry: who keeps it registers here (config does) -------------------------------------- */
 /*
