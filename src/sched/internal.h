@@ -48,7 +48,10 @@ struct umn_ctx {
     char name[32];
 };
 
-extern __thread struct umn_ctx *umn__self __attribute__((tls_model("initial-exec")));
+_Static_assert(offsetof(struct umn_ctx, irql) == offsetof(struct umn_ctx_front, irql) &&
+                   offsetof(struct umn_ctx, cpu) == offsetof(struct umn_ctx_front, cpu),
+               "struct umn_ctx_front is the front of struct umn_ctx");
+
 /* Number of struct umn_mutex held by this host thread; 0 at every point. */
 extern __thread unsigned umn__mutexes __attribute__((tls_model("initial-exec")));
 extern void (*umn__switch_hook)(struct umn_ctx *from, struct umn_ctx *to);

@@ -88,6 +88,28 @@ void umn__irql_lower(uint8_t irql);
 unsigned umn__cpu(void);       /* vCPU number; stable only at DISPATCH; 0 outside contexts [any] */
 unsigned umn__cpu_count(void); /* [any] */
 
+/*
+ * The same two numbers without a call, for the data path (a call out of ms_abi code saves ten vector
+ * registers). The front of a context; sched/internal.h asserts that it matches.
+ */
+struct umn_ctx_front {
+    uint32_t id;
+    uint8_t kind, irql;
+    uint16_t flags;
+    uint32_t cpu;
+};
+extern __thread struct umn_ctx *umn__self __attribute__((tls_model("initial-exec")));
+static inline uint8_t umn__irql_quick(void)
+{
+    const struct umn_ctx_front *f = (const struct umn_ctx_front *)umn__self;
+    return f ? f->irql : UMN_PASSIVE;
+}
+static inline unsigned umn__cpu_quick(void)
+{
+    const struct umn_ctx_front *f = (const struct umn_ctx_front *)umn__self;
+    return f ? f->cpu : 0;
+}
+
 /* ---- points and choices ---------------------------------------------------------------------- */
 enum umn_op {
     UMN_OP_YIELD, UMN_OP_SPAWN, UMN_OP_EXIT, UMN_OP_PARK, UMN_OP_UNPARK, UMN_OP_LOCK, UMN_OP_UNLOCK,

@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Rundown gates, counters of outstanding things, one-shot completions: how the control path waits
+ * for the data path. Entering, leaving, adding and finishing run at <= DISPATCH_LEVEL without a
+ * lock; closing and waiting run at PASSIVE_LEVEL and park.
+ *
+ * One pattern serves all three: the waiter publishes itself, then looks at the condition; the other
+ * side changes the condition, then looks for a waiter. Both orders are sequentially consistent, so
+ * one of the two sees the other. `waiters` (leaf) covers only the rare part, waking and ceasing to
+ * wait, so that a context is never woken after it has gone its way and perhaps ended.
+ */
+#include <assert.h>
+#include "ndis/internal.h"
+
+static struct umn_mutex waiters;
+
+static void set_waiter(struct umn_ctx **waiter, struct umn_ctx *ctx)
+{
+    umn__lock(&waiters);
+    __atomic_store_n(waiter, ctx, __ATOMIC_SEQ_CST);
+    umn__unlock(&waiters);
+}
+
+static void wake(struct umn_ctx **waiter)
+{
+    struct umn_ctx *ctx;
+
+    if (__builtin_expect(!__atomic_load_n(waiter, __ATOMIC_SEQ_CST), 1))
+        return;
+    umn__lock(&waiters);
+    ctx = *waiter;
+    if (ctx)
+        umn__unpark(ctx);
+    umn__unlock(&waiters);
+}
+
+/* ---- gates -------------------------------------------------------------------------------------- */
+
+int ndis__gate_init(struct ndis_gate *g)
+{
+    *g = (struct ndis_gate){ 0 };
+    return 0;
+}
+
+static bool gate_empty(const struct ndis_gate *g)
+{
+    for (unsigned i = 0; i < NDIS_GATE_SLOTS; i++)
+        if (__atomic_load_n(&g->slot[i].inside, __ATOMIC_SEQ_CST) != 0)
+            return false;
+    return true;
+}
+
+/*
+ * True and *slot: the caller is inside until ndis__gate_leave(g, *slot). The slot is counted first
+ * and the gate looked at afterwards: a closer that finds every slot empty knows that whoever comes
+ * later sees the closed gate.
+ */
+bool ndis__gate_enter(struct ndis_gate *g, unsigned *slot)
+{
+    unsigned i = umn__cpu() % NDIS_GATE_SLOTS;
+
+    __atomic_fetch_add(&g->slot[i].inside, 1, __ATOMIC_SEQ_CST);
+    if (__builtin_expect(!__atomic_load_n(&g->open, __ATOMIC_SEQ_CST), 0)) {
+        ndis__gate_leave(g, i);
+        return false;
+    }
+    *slot = i;
+    return true;
+}
+
+void ndis__gate_leave(struct ndis_gate *g, unsigned slot)
+{
+    __atomic_fetch_sub(&g->slot[slot].inside, 1, __ATOMIC_SEQ_CST);
+    if (__builtin_expect(!__atomic_load_n(&g->open, __ATOMIC_SEQ_CST), 0))
+        wake(&g->waiter);
+}
+
+void ndis__gate_open(struct ndis_gate *g)
+{
+    __atomic_store_n(&g->open, 1, __ATOMIC_SEQ_CST);
+}
+
+void ndis__gate_shut(struct ndis_gate *g)
+{
+    __atomic_store_n(&g->open, 0, __ATOMIC_SEQ_CST);
+}
+
+void ndis__gate_close(struct ndis_gate *g)
+{
+    ndis__gate_shut(g);
+    set_waiter(&g->waiter, umn__ctx_self());
+    while (!gate_empty(g))
+        umn__park(UMN_FOREVER, "calls inside a closing gate", g);
+    set_waiter(&g->waiter, NULL);
+}
+
+/* ---- outstanding --------------------------------------------------------------------------------- */
+
+void ndis__out_add(struct ndis_outstanding *o, int64_t n)
+{
+    __atomic_fetch_add(&o->count, n, __ATOMIC_SEQ_CST);
+}
+
+void ndis__out_sub(struct ndis_outstanding *o, int64_t n)
+{
+    int64_t left = __atomic_sub_fetch(&o->count, n, __ATOMIC_SEQ_CST);
+
+    assert(left >= 0 && "more came back than went out");
+    if (__builtin_expect(left != 0, 1))
+        return;
+    wake(&o->waiter);
+    if (o->on_zero)
+        o->on_zero(o);
+}
+
+void ndis__out_wait(struct ndis_outstanding *o, const char *why)
+{
+    set_waiter(&o->waiter, umn__ctx_self());
+    while (__atomic_load_n(&o->count, __ATOMIC_SEQ_CST) > 0)
+        umn__park(UMN_FOREVER, why, o);
+    set_waiter(&o->waiter, NULL);
+}
+
+/* ---- completions ----------------------------------------------------------------------------------- */
+
+void ndis__completion_init(struct ndis_completion *c)
+{
+    *c = (struct ndis_completion){ 0 };
+}
+
+bool ndis__completion_finish(struct ndis_completion *c, NDIS_STATUS status)
+{
+    struct umn_ctx *waiter = NULL;
+    bool first;
+
+    umn__lock(&c->lock);
+    first = !c->done;
+    if (first) {
+        c->done = true;
+        c->status = status;
+        /* Woken under the lock: the waiter may free the completion as soon as it sees done. */
+        waiter = c->waiter;
+        if (waiter)
+            umn__unpark(waiter);
+    }
+    umn__unlock(&c->lock);
+    return first;
+}
+
+NDIS_STATUS ndis__completion_wait(struct ndis_completion *c, const char *why)
+{
+    NDIS_STATUS status;
+    bool done;
+
+    for (;;) {
+        umn__lock(&c->lock);
+        done = c->done;
+        status = c->status;
+        c->waiter = done ? NULL : umn__ctx_self();
+        umn__unlock(&c->lock);
+        if (done)
+            return status;
+        umn__park(UMN_FOREVER, why, c);
+    }
+}
