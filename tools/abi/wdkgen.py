@@ -57,6 +57,7 @@ class Facts:
         self.records = data['records']
         self.enums = dict(data['enums'])
         self.unnamed = self.enums.pop('(unnamed)', {})
+        self.tagged_enums = set(self.enums)
         self.constants = data['constants']
         self.functions = data['functions']
         self.typedefs = data['typedefs']
@@ -429,7 +430,7 @@ class RecordWriter:
                     step *= 2
                 if step == 128:
                     raise Unclear(n.name)
-                extra, align = f'DECLSPEC_ALIGN({step}) ', step
+                extra, align = {8: 'POINTER_ALIGNMENT '}.get(step, f'DECLSPEC_ALIGN({step}) '), step
             top = max(top, align)
             at = want + size
             biggest = max(biggest, at)
@@ -579,7 +580,7 @@ class Writer:
     def emit_enum(self, tag):
         values = self.facts.enums[tag]
         tail = self.tail(tag)
-        named = '' if tag in self.facts.typedefs or not re.match(r'_', tag) else ' ' + tag
+        named = ' ' + tag if tag in self.facts.tagged_enums else ''
         lines = [('typedef ' if tail else '') + f'enum{named} {{']
         expect = 0
         for key, value in values.items():
@@ -652,7 +653,7 @@ class Writer:
                 if w in self.facts.typedefs:
                     self.need_name(w)
         tail = self.tail(tag)
-        named = '' if tag in self.facts.typedefs else ' ' + tag
+        named = ' ' + tag
         head = ('typedef ' if tail else '') + kind
         if align:
             head += f' DECLSPEC_ALIGN({align})'

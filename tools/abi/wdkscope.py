@@ -25,9 +25,10 @@ FILES = [
     row('bugcodes.h', 'bugcodes.h', 'constants', 'nt/base.h', 'The bug check codes.'),
     row('nt/def_types.h', 'ntdef.h', 'constants types', 'guiddef.h nt/ntstatus_type.h',
         'Basic types of the kernel interface: strings, lists, object attributes.'),
+    row('devpropdef.h', 'devpropdef.h', 'constants types', 'ntdef.h', 'Device property keys.'),
     row('nt/wdm_constants.h', 'wdm.h', 'constants', 'ntdef.h',
         'Constants of the executive that every driver can use.'),
-    row('nt/wdm_types.h', 'wdm.h', 'types', 'nt/wdm_constants.h',
+    row('nt/wdm_types.h', 'wdm.h', 'types', 'devpropdef.h nt/wdm_constants.h',
         'Types of the executive that every driver can use.', EXEC),
     row('nt/ke_api.h', '', 'functions', 'nt/wdm_types.h',
         'Kernel services: IRQL, spin locks, dispatcher objects, timers, DPCs, processors.'),
@@ -50,7 +51,6 @@ FILES = [
         'Functions of ntddk.h that wdm.h does not have.'),
     row('ipifcons.h', 'ipifcons.h', 'constants types', 'ntdef.h',
         'Interface type numbers (IANA ifType) and interface states.'),
-    row('devpropdef.h', 'devpropdef.h', 'constants types', 'ntdef.h', 'Device property keys.'),
     row('ifdef.h', 'ifdef.h', 'constants types', 'ntdef.h ipifcons.h',
         'Network interface identity and state.'),
     row('ndis/types.h', 'ndis/types.h', 'constants types', 'ntddk.h', 'NDIS_HANDLE and NDIS_STATUS.'),
@@ -110,7 +110,7 @@ FILES = [
         'ndis/oidrequest.h '
         'ndis/ddndis_constants.h',
         'Structures that OID requests and status indications carry.'),
-    row('ndis/monitor.h', 'ndis/monitor.h', 'constants types functions', 'ntddndis.h',
+    row('ndis/monitor.h', 'ndis/monitor.h', 'constants types functions', 'ntddndis.h ndis/nbl.h',
         'Packet monitor.'),
     row('netpnp_types.h', 'netpnp.h', 'constants types', 'ntdef.h', 'Network Plug and Play events.'),
     row('ndis/ndis_constants.h', 'ndis.h', 'constants', 'ndis/types.h', 'Constants of ndis.h.'),
@@ -153,7 +153,7 @@ OUT = re.compile(
     r'SILO|Silo|Tm[A-Z]|KTM|TRANSACTION|ENLISTMENT|RESOURCEMANAGER|XSTATE|CONTEXT_|'
     r'KUMS|UMS|DEBUG_|DEBUGGING|PHYSICAL_COUNTER|INJECT_ERR|GENPROC|EISA|SE_ADT|SeAdt|SE_SIGNING|'
     r'HARDWARE_COUNTER|IOMMU|Iommu|SUBLANG|LANG_|SORT_|PRODUCT_|VER_SUITE|LOCALE_|SHARED_GLOBAL|'
-    r'FILL_NV|WRITE_NV|HAL_|Hal[A-Z]|ARBITER|KERNEL_CET|KTRAP|KEXCEPTION|ETW|Etw|EVENT_FILTER|EVENT_DATA_DESC|PNP_REPL|RTL_CORRELATION|'
+    r'FILL_NV|WRITE_NV|HAL_|Hal[A-Z]|ARBITER|KERNEL_CET|KTRAP|KEXCEPTION|ETW|Etw|EVENT_FILTER|EVENT_DATA_DESC|PNP_REPL|VIRTUAL_[CR]|IO_ATTRIBUTION|RTL_CORRELATION|'
     r'THREAD_CSWITCH|POWER_THROTTLING|SSINFO|PARTITION_|DISK_|DRIVE_|IMAGE_POLICY|PS_MITIGATION|'
     r'SECURE_DRIVER|NPEM|PCCARD|TXF|NX_SUPPORT|SEH_VALID|Vsl|BugCheckSecondary|PHYSICAL_MEMORY_RUN|'
     r'KUSER|KPCR|NT_TIB|SOC_|SYSTEM_FIRMWARE|EXTENDED_CREATE|NPIV|CRASHDUMP|DUMP_|PAGE_ENCLAVE|'
@@ -206,6 +206,24 @@ PATHS = {
     '_NET_LUID_LH': ['Value', 'Info.Reserved', 'Info.NetLuidIndex', 'Info.IfType'],
     '_SLIST_HEADER': ['Alignment', 'Region', 'HeaderX64.Depth', 'HeaderX64.Sequence',
                       'HeaderX64.Reserved', 'HeaderX64.NextEntry'],
+    '_NDIS_PACKET_8021Q_INFO': ['TagHeader.UserPriority', 'TagHeader.CanonicalFormatId',
+                                'TagHeader.VlanId', 'TagHeader.Reserved', 'Value'],
+    '_NDIS_TCP_IP_CHECKSUM_PACKET_INFO': [
+        'Transmit.NdisPacketChecksumV4', 'Transmit.NdisPacketChecksumV6',
+        'Transmit.NdisPacketTcpChecksum', 'Transmit.NdisPacketUdpChecksum',
+        'Transmit.NdisPacketIpChecksum', 'Receive.NdisPacketTcpChecksumFailed',
+        'Receive.NdisPacketUdpChecksumFailed', 'Receive.NdisPacketIpChecksumFailed',
+        'Receive.NdisPacketTcpChecksumSucceeded', 'Receive.NdisPacketUdpChecksumSucceeded',
+        'Receive.NdisPacketIpChecksumSucceeded', 'Receive.NdisPacketLoopback', 'Value'],
+    '_NDIS_UDP_RSC_OFFLOAD_NET_BUFFER_LIST_INFO': ['Receive.SegCount', 'Receive.SegSize', 'Value'],
+    '_SYSTEM_LOGICAL_PROCESSOR_INFORMATION': ['ProcessorMask', 'Relationship',
+                                              'ProcessorCore.Flags', 'NumaNode.NodeNumber',
+                                              'Cache', 'Reserved'],
+    '_IO_CONNECT_INTERRUPT_MESSAGE_BASED_PARAMETERS': [
+        'PhysicalDeviceObject', 'ConnectionContext.Generic',
+        'ConnectionContext.InterruptMessageTable', 'ConnectionContext.InterruptObject',
+        'MessageServiceRoutine', 'ServiceContext', 'SpinLock', 'SynchronizeIrql', 'FloatingSave',
+        'FallBackServiceRoutine'],
     '_ULARGE_INTEGER': ['LowPart', 'HighPart', 'u.LowPart', 'u.HighPart', 'QuadPart'],
 }
 

@@ -373,7 +373,7 @@ typedef struct _NDIS_VAR_DATA_DESC {
     ULONG_PTR Offset;
 } NDIS_VAR_DATA_DESC, *PNDIS_VAR_DATA_DESC;
 
-typedef struct {
+typedef struct NDIS_CO_DEVICE_PROFILE {
     NDIS_VAR_DATA_DESC DeviceDescription;
     NDIS_VAR_DATA_DESC DevSpecificInfo;
     ULONG ulTAPISupplementaryPassThru;
@@ -3361,7 +3361,7 @@ typedef struct _NDIS_WMI_OFFLOAD {
     NDIS_UDP_SEGMENTATION_OFFLOAD UdpSegmentation;
 } NDIS_WMI_OFFLOAD, *PNDIS_WMI_OFFLOAD;
 
-typedef struct {
+typedef struct NDIS_WMI_OUTPUT_INFO {
     NDIS_OBJECT_HEADER Header;
     ULONG Flags;
     UCHAR SupportedRevision;

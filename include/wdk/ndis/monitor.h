@@ -4,6 +4,7 @@
 #define UMN_WDK_NDIS_MONITOR_H
 
 #include <ntddndis.h>
+#include <ndis/nbl.h>
 
 #include <nt/push.h>
 

@@ -231,7 +231,7 @@ typedef struct _CO_MEDIA_PARAMETERS {
     ULONG Flags;
     ULONG ReceivePriority;
     ULONG ReceiveSizeHint;
-    DECLSPEC_ALIGN(8) CO_SPECIFIC_PARAMETERS MediaSpecific;
+    POINTER_ALIGNMENT CO_SPECIFIC_PARAMETERS MediaSpecific;
 } CO_MEDIA_PARAMETERS, *PCO_MEDIA_PARAMETERS;
 
 typedef struct _CO_CALL_PARAMETERS {
@@ -1447,7 +1447,7 @@ typedef struct _NDIS_NBL_MEDIA_MEDIA_SPECIFIC_INFORMATION *PNDIS_NBL_MEDIA_SPECI
 typedef struct DECLSPEC_ALIGN(16) _NDIS_NBL_MEDIA_MEDIA_SPECIFIC_INFORMATION {
     PNDIS_NBL_MEDIA_SPECIFIC_INFORMATION NextEntry;
     ULONG Tag;
-    DECLSPEC_ALIGN(8) UCHAR Data[1];
+    POINTER_ALIGNMENT UCHAR Data[1];
 } NDIS_NBL_MEDIA_SPECIFIC_INFORMATION, *PNDIS_NBL_MEDIA_SPECIFIC_INFORMATION;
 
 struct _NDIS_NBL_MEDIA_SPECIFIC_INFORMATION_EX;
@@ -1517,7 +1517,7 @@ typedef struct _NDIS_PACKET_8021Q_INFO {
             UINT32 CanonicalFormatId : 1;
             UINT32 VlanId : 12;
             UINT32 Reserved : 16;
-        };
+        } TagHeader;
         PVOID Value;
     };
 } NDIS_PACKET_8021Q_INFO, *PNDIS_PACKET_8021Q_INFO;
@@ -2333,7 +2333,7 @@ typedef struct _NDIS_TCP_IP_CHECKSUM_PACKET_INFO {
             ULONG NdisPacketTcpChecksum : 1;
             ULONG NdisPacketUdpChecksum : 1;
             ULONG NdisPacketIpChecksum : 1;
-        };
+        } Transmit;
         struct {
             ULONG NdisPacketTcpChecksumFailed : 1;
             ULONG NdisPacketUdpChecksumFailed : 1;
@@ -2342,7 +2342,7 @@ typedef struct _NDIS_TCP_IP_CHECKSUM_PACKET_INFO {
             ULONG NdisPacketUdpChecksumSucceeded : 1;
             ULONG NdisPacketIpChecksumSucceeded : 1;
             ULONG NdisPacketLoopback : 1;
-        };
+        } Receive;
         ULONG Value;
     };
 } NDIS_TCP_IP_CHECKSUM_PACKET_INFO, *PNDIS_TCP_IP_CHECKSUM_PACKET_INFO;

@@ -440,7 +440,7 @@ typedef struct _CONTROLLER_OBJECT {
     LARGE_INTEGER Spare2;
 } CONTROLLER_OBJECT, *PCONTROLLER_OBJECT;
 
-typedef struct {
+typedef struct CORRELATION_VECTOR {
     CHAR Version;
     CHAR Vector[129];
 } CORRELATION_VECTOR;

@@ -179,12 +179,12 @@ typedef struct _LIST_ENTRY {
     struct _LIST_ENTRY *Blink;
 } LIST_ENTRY, *PLIST_ENTRY, *PRLIST_ENTRY;
 
-typedef struct {
+typedef struct LIST_ENTRY32 {
     ULONG Flink;
     ULONG Blink;
 } LIST_ENTRY32;
 
-typedef struct {
+typedef struct LIST_ENTRY64 {
     ULONGLONG Flink;
     ULONGLONG Blink;
 } LIST_ENTRY64;

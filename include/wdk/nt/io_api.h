@@ -8,14 +8,23 @@
 
 #include <nt/push.h>
 
-typedef GUID DEVPROPGUID;
-
-typedef ULONG DEVPROPID;
-
-typedef struct _DEVPROPKEY {
-    DEVPROPGUID fmtid;
-    DEVPROPID pid;
-} DEVPROPKEY, *PDEVPROPKEY;
+typedef struct _IO_ATTRIBUTION_INFORMATION {
+    ULONG Version;
+    union {
+        struct {
+            ULONG MajorCode : 8;
+            ULONG IoStart : 1;
+            ULONG QueueOnly : 1;
+            ULONG IoFailed : 1;
+            ULONG VirtualDevice : 1;
+            ULONG Spare : 20;
+        };
+        ULONG AllFlags;
+    };
+    ULONG Length;
+    ULONGLONG ServiceStartTime;
+    ULONGLONG CurrentTime;
+} IO_ATTRIBUTION_INFORMATION, *PIO_ATTRIBUTION_INFORMATION;
 
 NTKERNELAPI void NTAPI IoAcquireCancelSpinLock(PKIRQL Irql);
 NTKERNELAPI NTSTATUS NTAPI IoAcquireKsrPersistentMemory(

@@ -1216,7 +1216,6 @@
 #define IOCTL_CANCEL_DEVICE_WAKE                               0x00298008
 #define IOCTL_QUERY_DEVICE_POWER_STATE                         0x00294000
 #define IOCTL_SET_DEVICE_WAKE                                  0x00298004
-#define IO_ATTRIBUTION_INFO_V1                                 1
 #define IO_ERROR_LOG_MESSAGE_HEADER_LENGTH                     104
 #define IO_ERROR_LOG_MESSAGE_LENGTH                            344
 #define IO_FORCE_ACCESS_CHECK                                  0x0001

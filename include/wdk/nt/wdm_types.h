@@ -4,6 +4,7 @@
 #ifndef UMN_WDK_NT_WDM_TYPES_H
 #define UMN_WDK_NT_WDM_TYPES_H
 
+#include <devpropdef.h>
 #include <nt/wdm_constants.h>
 
 #include <nt/push.h>
@@ -3075,24 +3076,6 @@ typedef enum _IO_ACCESS_TYPE {
     ModifyAccess
 } IO_ACCESS_TYPE;
 
-typedef struct _IO_ATTRIBUTION_INFORMATION {
-    ULONG Version;
-    union {
-        struct {
-            ULONG MajorCode : 8;
-            ULONG IoStart : 1;
-            ULONG QueueOnly : 1;
-            ULONG IoFailed : 1;
-            ULONG VirtualDevice : 1;
-            ULONG Spare : 20;
-        };
-        ULONG AllFlags;
-    };
-    ULONG Length;
-    ULONGLONG ServiceStartTime;
-    ULONGLONG CurrentTime;
-} IO_ATTRIBUTION_INFORMATION, *PIO_ATTRIBUTION_INFORMATION;
-
 typedef struct _MDL {
     struct _MDL *Next;
     CSHORT Size;
@@ -3284,7 +3267,7 @@ typedef struct _IO_CONNECT_INTERRUPT_MESSAGE_BASED_PARAMETERS {
         PVOID *Generic;
         PIO_INTERRUPT_MESSAGE_INFO *InterruptMessageTable;
         PKINTERRUPT *InterruptObject;
-    };
+    } ConnectionContext;
     PKMESSAGE_SERVICE_ROUTINE MessageServiceRoutine;
     PVOID ServiceContext;
     PKSPIN_LOCK SpinLock;
@@ -3711,33 +3694,33 @@ typedef struct _IO_STACK_LOCATION {
         struct {
             PIO_SECURITY_CONTEXT SecurityContext;
             ULONG Options;
-            DECLSPEC_ALIGN(8) USHORT FileAttributes;
+            POINTER_ALIGNMENT USHORT FileAttributes;
             USHORT ShareAccess;
-            DECLSPEC_ALIGN(8) ULONG EaLength;
+            POINTER_ALIGNMENT ULONG EaLength;
         } Create;
         struct {
             PIO_SECURITY_CONTEXT SecurityContext;
             ULONG Options;
-            DECLSPEC_ALIGN(8) USHORT Reserved;
+            POINTER_ALIGNMENT USHORT Reserved;
             USHORT ShareAccess;
             PNAMED_PIPE_CREATE_PARAMETERS Parameters;
         } CreatePipe;
         struct {
             PIO_SECURITY_CONTEXT SecurityContext;
             ULONG Options;
-            DECLSPEC_ALIGN(8) USHORT Reserved;
+            POINTER_ALIGNMENT USHORT Reserved;
             USHORT ShareAccess;
             PMAILSLOT_CREATE_PARAMETERS Parameters;
         } CreateMailslot;
         struct {
             ULONG Length;
-            DECLSPEC_ALIGN(8) ULONG Key;
+            POINTER_ALIGNMENT ULONG Key;
             ULONG Flags;
             LARGE_INTEGER ByteOffset;
         } Read;
         struct {
             ULONG Length;
-            DECLSPEC_ALIGN(8) ULONG Key;
+            POINTER_ALIGNMENT ULONG Key;
             ULONG Flags;
             LARGE_INTEGER ByteOffset;
         } Write;
@@ -3745,24 +3728,24 @@ typedef struct _IO_STACK_LOCATION {
             ULONG Length;
             PUNICODE_STRING FileName;
             FILE_INFORMATION_CLASS FileInformationClass;
-            DECLSPEC_ALIGN(8) ULONG FileIndex;
+            POINTER_ALIGNMENT ULONG FileIndex;
         } QueryDirectory;
         struct {
             ULONG Length;
-            DECLSPEC_ALIGN(8) ULONG CompletionFilter;
+            POINTER_ALIGNMENT ULONG CompletionFilter;
         } NotifyDirectory;
         struct {
             ULONG Length;
-            DECLSPEC_ALIGN(8) ULONG CompletionFilter;
-            DECLSPEC_ALIGN(8) DIRECTORY_NOTIFY_INFORMATION_CLASS DirectoryNotifyInformationClass;
+            POINTER_ALIGNMENT ULONG CompletionFilter;
+            POINTER_ALIGNMENT DIRECTORY_NOTIFY_INFORMATION_CLASS DirectoryNotifyInformationClass;
         } NotifyDirectoryEx;
         struct {
             ULONG Length;
-            DECLSPEC_ALIGN(8) FILE_INFORMATION_CLASS FileInformationClass;
+            POINTER_ALIGNMENT FILE_INFORMATION_CLASS FileInformationClass;
         } QueryFile;
         struct {
             ULONG Length;
-            DECLSPEC_ALIGN(8) FILE_INFORMATION_CLASS FileInformationClass;
+            POINTER_ALIGNMENT FILE_INFORMATION_CLASS FileInformationClass;
             PFILE_OBJECT FileObject;
             union {
                 struct {
@@ -3777,23 +3760,23 @@ typedef struct _IO_STACK_LOCATION {
             ULONG Length;
             PVOID EaList;
             ULONG EaListLength;
-            DECLSPEC_ALIGN(8) ULONG EaIndex;
+            POINTER_ALIGNMENT ULONG EaIndex;
         } QueryEa;
         struct {
             ULONG Length;
         } SetEa;
         struct {
             ULONG Length;
-            DECLSPEC_ALIGN(8) FS_INFORMATION_CLASS FsInformationClass;
+            POINTER_ALIGNMENT FS_INFORMATION_CLASS FsInformationClass;
         } QueryVolume;
         struct {
             ULONG Length;
-            DECLSPEC_ALIGN(8) FS_INFORMATION_CLASS FsInformationClass;
+            POINTER_ALIGNMENT FS_INFORMATION_CLASS FsInformationClass;
         } SetVolume;
         struct {
             ULONG OutputBufferLength;
-            DECLSPEC_ALIGN(8) ULONG InputBufferLength;
-            DECLSPEC_ALIGN(8) ULONG FsControlCode;
+            POINTER_ALIGNMENT ULONG InputBufferLength;
+            POINTER_ALIGNMENT ULONG FsControlCode;
             PVOID Type3InputBuffer;
         } FileSystemControl;
         struct {
@@ -3803,13 +3786,13 @@ typedef struct _IO_STACK_LOCATION {
         } LockControl;
         struct {
             ULONG OutputBufferLength;
-            DECLSPEC_ALIGN(8) ULONG InputBufferLength;
-            DECLSPEC_ALIGN(8) ULONG IoControlCode;
+            POINTER_ALIGNMENT ULONG InputBufferLength;
+            POINTER_ALIGNMENT ULONG IoControlCode;
             PVOID Type3InputBuffer;
         } DeviceIoControl;
         struct {
             SECURITY_INFORMATION SecurityInformation;
-            DECLSPEC_ALIGN(8) ULONG Length;
+            POINTER_ALIGNMENT ULONG Length;
         } QuerySecurity;
         struct {
             SECURITY_INFORMATION SecurityInformation;
@@ -3855,7 +3838,7 @@ typedef struct _IO_STACK_LOCATION {
             ULONG WhichSpace;
             PVOID Buffer;
             ULONG Offset;
-            DECLSPEC_ALIGN(8) ULONG Length;
+            POINTER_ALIGNMENT ULONG Length;
         } ReadWriteConfig;
         struct {
             BOOLEAN Lock;
@@ -3865,12 +3848,12 @@ typedef struct _IO_STACK_LOCATION {
         } QueryId;
         struct {
             DEVICE_TEXT_TYPE DeviceTextType;
-            DECLSPEC_ALIGN(8) LCID LocaleId;
+            POINTER_ALIGNMENT LCID LocaleId;
         } QueryDeviceText;
         struct {
             BOOLEAN InPath;
             BOOLEAN Reserved[3];
-            DECLSPEC_ALIGN(8) DEVICE_USAGE_NOTIFICATION_TYPE Type;
+            POINTER_ALIGNMENT DEVICE_USAGE_NOTIFICATION_TYPE Type;
         } UsageNotification;
         struct {
             SYSTEM_POWER_STATE PowerState;
@@ -3883,9 +3866,9 @@ typedef struct _IO_STACK_LOCATION {
                 ULONG SystemContext;
                 SYSTEM_POWER_STATE_CONTEXT SystemPowerStateContext;
             };
-            DECLSPEC_ALIGN(8) POWER_STATE_TYPE Type;
-            DECLSPEC_ALIGN(8) POWER_STATE State;
-            DECLSPEC_ALIGN(8) POWER_ACTION ShutdownType;
+            POINTER_ALIGNMENT POWER_STATE_TYPE Type;
+            POINTER_ALIGNMENT POWER_STATE State;
+            POINTER_ALIGNMENT POWER_ACTION ShutdownType;
         } Power;
         struct {
             PCM_RESOURCE_LIST AllocatedResources;
@@ -4486,7 +4469,7 @@ typedef struct _MEM_ADDRESS_REQUIREMENTS {
     SIZE_T Alignment;
 } MEM_ADDRESS_REQUIREMENTS, *PMEM_ADDRESS_REQUIREMENTS;
 
-typedef struct {
+typedef struct MEM_EXTENDED_PARAMETER {
     struct {
         ULONG64 Type : 8;
         ULONG64 Reserved : 56;
@@ -4500,7 +4483,7 @@ typedef struct {
     };
 } MEM_EXTENDED_PARAMETER, *PMEM_EXTENDED_PARAMETER;
 
-typedef enum {
+typedef enum MEM_EXTENDED_PARAMETER_TYPE {
     MemExtendedParameterInvalidType,
     MemExtendedParameterAddressRequirements,
     MemExtendedParameterNumaNode,
@@ -4511,7 +4494,7 @@ typedef enum {
     MemExtendedParameterMax
 } MEM_EXTENDED_PARAMETER_TYPE, *PMEM_EXTENDED_PARAMETER_TYPE;
 
-typedef enum {
+typedef enum MEM_SECTION_EXTENDED_PARAMETER_TYPE {
     MemSectionExtendedParameterInvalidType,
     MemSectionExtendedParameterUserPhysicalFlags,
     MemSectionExtendedParameterNumaNode,
@@ -4998,7 +4981,7 @@ typedef struct _POOL_CREATE_EXTENDED_PARAMS {
     ULONG Version;
 } POOL_CREATE_EXTENDED_PARAMS, *PPOOL_CREATE_EXTENDED_PARAMS;
 
-typedef enum {
+typedef enum POOL_EXTENDED_PARAMETER_TYPE {
     PoolExtendedParameterInvalidType,
     PoolExtendedParameterPriority,
     PoolExtendedParameterSecurePool,
@@ -5238,7 +5221,7 @@ typedef struct _POWER_SESSION_WINLOGON {
     BOOLEAN Locked;
 } POWER_SESSION_WINLOGON, *PPOWER_SESSION_WINLOGON;
 
-typedef enum {
+typedef enum POWER_SETTING_ALTITUDE {
     ALTITUDE_GROUP_POLICY,
     ALTITUDE_USER,
     ALTITUDE_RUNTIME_OVERRIDE,
@@ -5579,9 +5562,9 @@ typedef struct _CLS_SCAN_CONTEXT {
     CLFS_NODE_ID cidNode;
     PLOG_FILE_OBJECT plfoLog;
     ULONG cIndex;
-    DECLSPEC_ALIGN(8) ULONG cContainers;
-    DECLSPEC_ALIGN(8) ULONG cContainersReturned;
-    DECLSPEC_ALIGN(8) CLFS_SCAN_MODE eScanMode;
+    POINTER_ALIGNMENT ULONG cContainers;
+    POINTER_ALIGNMENT ULONG cContainersReturned;
+    POINTER_ALIGNMENT CLFS_SCAN_MODE eScanMode;
     PCLS_CONTAINER_INFORMATION pinfoContainer;
 } CLS_SCAN_CONTEXT, *PCLS_SCAN_CONTEXT;
 
@@ -6298,8 +6281,12 @@ typedef struct _SYSTEM_LOGICAL_PROCESSOR_INFORMATION {
     ULONG_PTR ProcessorMask;
     LOGICAL_PROCESSOR_RELATIONSHIP Relationship;
     union {
-        UCHAR Flags;
-        ULONG NodeNumber;
+        struct {
+            UCHAR Flags;
+        } ProcessorCore;
+        struct {
+            ULONG NodeNumber;
+        } NumaNode;
         CACHE_DESCRIPTOR Cache;
         ULONGLONG Reserved[2];
     };
@@ -6374,88 +6361,6 @@ typedef enum _USER_ACTIVITY_PRESENCE {
     PowerUserMaximum,
     PowerUserInvalid = 3
 } USER_ACTIVITY_PRESENCE, *PUSER_ACTIVITY_PRESENCE;
-
-typedef union _VIRTUAL_CHANNEL_CAPABILITIES1 {
-    struct {
-        ULONG ExtendedVCCount : 3;
-        ULONG RsvdP1 : 1;
-        ULONG LowPriorityExtendedVCCount : 3;
-        ULONG RsvdP2 : 1;
-        ULONG ReferenceClock : 2;
-        ULONG PortArbitrationTableEntrySize : 2;
-        ULONG RsvdP3 : 20;
-    };
-    ULONG AsULONG;
-} VIRTUAL_CHANNEL_CAPABILITIES1, *PVIRTUAL_CHANNEL_CAPABILITIES1;
-
-typedef union _VIRTUAL_CHANNEL_CAPABILITIES2 {
-    struct {
-        ULONG VCArbitrationCapability : 8;
-        ULONG RsvdP : 16;
-        ULONG VCArbitrationTableOffset : 8;
-    };
-    ULONG AsULONG;
-} VIRTUAL_CHANNEL_CAPABILITIES2, *PVIRTUAL_CHANNEL_CAPABILITIES2;
-
-typedef union _VIRTUAL_CHANNEL_CONTROL {
-    struct {
-        USHORT LoadVCArbitrationTable : 1;
-        USHORT VCArbitrationSelect : 3;
-        USHORT RsvdP : 12;
-    };
-    USHORT AsUSHORT;
-} VIRTUAL_CHANNEL_CONTROL, *PVIRTUAL_CHANNEL_CONTROL;
-
-typedef union _VIRTUAL_CHANNEL_STATUS {
-    struct {
-        USHORT VCArbitrationTableStatus : 1;
-        USHORT RsvdZ : 15;
-    };
-    USHORT AsUSHORT;
-} VIRTUAL_CHANNEL_STATUS, *PVIRTUAL_CHANNEL_STATUS;
-
-typedef union _VIRTUAL_RESOURCE_CAPABILITY {
-    struct {
-        ULONG PortArbitrationCapability : 8;
-        ULONG RsvdP1 : 6;
-        ULONG Undefined : 1;
-        ULONG RejectSnoopTransactions : 1;
-        ULONG MaximumTimeSlots : 7;
-        ULONG RsvdP2 : 1;
-        ULONG PortArbitrationTableOffset : 8;
-    };
-    ULONG AsULONG;
-} VIRTUAL_RESOURCE_CAPABILITY, *PVIRTUAL_RESOURCE_CAPABILITY;
-
-typedef union _VIRTUAL_RESOURCE_CONTROL {
-    struct {
-        ULONG TcVcMap : 8;
-        ULONG RsvdP1 : 8;
-        ULONG LoadPortArbitrationTable : 1;
-        ULONG PortArbitrationSelect : 3;
-        ULONG RsvdP2 : 4;
-        ULONG VcID : 3;
-        ULONG RsvdP3 : 4;
-        ULONG VcEnable : 1;
-    };
-    ULONG AsULONG;
-} VIRTUAL_RESOURCE_CONTROL, *PVIRTUAL_RESOURCE_CONTROL;
-
-typedef union _VIRTUAL_RESOURCE_STATUS {
-    struct {
-        USHORT PortArbitrationTableStatus : 1;
-        USHORT VcNegotiationPending : 1;
-        USHORT RsvdZ : 14;
-    };
-    USHORT AsUSHORT;
-} VIRTUAL_RESOURCE_STATUS, *PVIRTUAL_RESOURCE_STATUS;
-
-typedef struct _VIRTUAL_RESOURCE {
-    VIRTUAL_RESOURCE_CAPABILITY Capability;
-    VIRTUAL_RESOURCE_CONTROL Control;
-    USHORT RsvdP;
-    VIRTUAL_RESOURCE_STATUS Status;
-} VIRTUAL_RESOURCE, *PVIRTUAL_RESOURCE;
 
 typedef FWMI_NOTIFICATION_CALLBACK *WMI_NOTIFICATION_CALLBACK;
 
@@ -6561,11 +6466,7 @@ typedef enum _SE_ADT_PARAMETER_TYPE {
 
 typedef struct _CALLBACK_OBJECT *PCALLBACK_OBJECT;
 
-typedef struct _DEVPROPKEY DEVPROPKEY;
-typedef ULONG *PDEVPROPTYPE;
-
-typedef ULONG DEVPROPTYPE;
-
+typedef struct _IO_ATTRIBUTION_INFORMATION IO_ATTRIBUTION_INFORMATION;
 typedef struct _KTHREAD *PKTHREAD;
 
 typedef struct _XSTATE_SAVE *PXSTATE_SAVE;
