@@ -4,6 +4,7 @@
  * asks for is the test's business. Virtual miniports are nics[] entries with .im set.
  */
 #include "world_private.h"
+#include <stdio.h>
 
 struct im_script im_script;
 struct im_driver ims[IM_MAX];

@@ -4,6 +4,7 @@
  * their bind and unbind hooks differ, the rest is the same.
  */
 #include "world_private.h"
+#include <stdio.h>
 
 struct proto_script proto_script;
 struct proto protos[PROTO_MAX];

@@ -1,0 +1,212 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The control socket of a running box: one connection, one command, one answer. Served by the box's
+ * own system thread at PASSIVE_LEVEL, one at a time, so commands never race each other. A request
+ * is a 32-bit length and that many bytes of NUL-terminated words; an answer is struct answer and
+ * the two texts. Requests come from this user's processes only (the folder is 0700), and are
+ * bounded all the same.
+ */
+#include "control.h"
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <time.h>
+#include <unistd.h>
+#include "check/check.h"
+#include "plat/plat.h"
+
+#define REQUEST_MAX (1u << 20)
+#define WORDS_MAX 512
+
+static bool stopping;
+
+bool control_path(const char *box, char *path, size_t size)
+{
+    const char *folder = getenv("UMNDIS_RUN"), *runtime = getenv("XDG_RUNTIME_DIR");
+    char at[128];
+    if (folder)
+        snprintf(at, sizeof at, "%s", folder);
+    else if (runtime && !access(runtime, W_OK))
+        snprintf(at, sizeof at, "%s/umndis", runtime);
+    else if (!geteuid() && !access("/run", W_OK))
+        snprintf(at, sizeof at, "/run/umndis");
+    else
+        snprintf(at, sizeof at, "/tmp/umndis-%u", (unsigned)getuid());
+    mkdir(at, 0700);
+    struct stat st;
+    if (stat(at, &st) || !S_ISDIR(st.st_mode) || st.st_uid != geteuid()) {
+        umn__refuse(UMN_EPERM, "%s is not a folder of this user; set UMNDIS_RUN to one", at);
+        return false;
+    }
+    int n = snprintf(path, size, "%s/%s.sock", at, box);
+    if (n < 0 || (size_t)n >= size || n >= (int)sizeof(((struct sockaddr_un *)0)->sun_path)) {
+        umn__refuse(UMN_EINVAL, "the box name '%s' makes the path of its socket too long", box);
+        return false;
+    }
+    return true;
+}
+
+int control_connect(const char *box)
+{
+    struct sockaddr_un to = {.sun_family = AF_UNIX};
+    if (!control_path(box, to.sun_path, sizeof to.sun_path))
+        return UMN_EPERM;
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return UMN_EIO;
+    if (connect(fd, (struct sockaddr *)&to, sizeof to)) {
+        close(fd);
+        return UMN_ENOENT;
+    }
+    return fd;
+}
+
+int control_listen(const char *box, int *out)
+{
+    struct sockaddr_un at = {.sun_family = AF_UNIX};
+    for (const char *c = box; *c; c++)
+        if (*c == '/' || (unsigned char)*c <= ' ')
+            return umn__refuse(UMN_EINVAL, "'%s' is no name for a box: letters, digits, '-', '.'",
+                               box);
+    if (!control_path(box, at.sun_path, sizeof at.sun_path))
+        return UMN_EPERM;
+    int other = control_connect(box);
+    if (other >= 0) {
+        close(other);
+        return umn__refuse(UMN_EEXIST,
+                           "a box named '%s' is running (%s answers); stop it or choose another "
+                           "--name",
+                           box, at.sun_path);
+    }
+    unlink(at.sun_path); /* nobody answers: left behind by a box that was killed */
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0 || bind(fd, (struct sockaddr *)&at, sizeof at) || listen(fd, 16)) {
+        int e = errno;
+        if (fd >= 0)
+            close(fd);
+        return umn__refuse(UMN_EIO, "cannot listen on %s: %s", at.sun_path, strerror(e));
+    }
+    *out = fd;
+    return 0;
+}
+
+void control_close(const char *box, int fd)
+{
+    char path[108];
+    if (control_path(box, path, sizeof path))
+        unlink(path);
+    close(fd);
+}
+
+void control_stop(void)
+{
+    stopping = true;
+}
+
+bool control_read(int fd, void *to, size_t n)
+{
+    char *p = to;
+    while (n) {
+        ssize_t got = read(fd, p, n);
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got <= 0)
+            return false;
+        p += got;
+        n -= (size_t)got;
+    }
+    return true;
+}
+
+bool control_write(int fd, const void *from, size_t n)
+{
+    const char *p = from;
+    while (n) {
+        ssize_t put = send(fd, p, n, MSG_NOSIGNAL);
+        if (put < 0 && errno == EINTR)
+            continue;
+        if (put <= 0)
+            return false;
+        p += put;
+        n -= (size_t)put;
+    }
+    return true;
+}
+
+static int split(char *text, size_t size, char **word)
+{
+    int count = 0;
+    for (size_t at = 0; at < size && count < WORDS_MAX; at += strlen(text + at) + 1)
+        word[count++] = text + at;
+    return count;
+}
+
+static void answer(int fd, struct out *o, int status)
+{
+    struct answer a = {.status = status,
+                       .text = (uint32_t)o->length,
+                       .error = (uint32_t)o->error_length};
+    if (control_write(fd, &a, sizeof a) && control_write(fd, o->text, a.text))
+        control_write(fd, o->error, a.error);
+}
+
+static void serve_one(int fd)
+{
+    struct timeval patience = {.tv_sec = 5};
+    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+    setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
+    uint32_t size;
+    struct out o = {0};
+    int status = 2;
+    char *text = NULL;
+    char *word[WORDS_MAX];
+    if (!control_read(fd, &size, sizeof size))
+        return; /* somebody only asked whether we are here */
+    if (size == 0 || size > REQUEST_MAX || !(text = plat_alloc(size + 1u)) ||
+        !control_read(fd, text, size)) {
+        out_fail(&o, 2, "the request is malformed: %u bytes, expected 1 to %u", size, REQUEST_MAX);
+    } else {
+        struct args a = {word, split(text, size, word)};
+        status = command_run(&o, &a, true);
+    }
+    answer(fd, &o, status);
+    plat_free(text);
+    out_free(&o);
+}
+
+static int wait_ms(uint64_t deadline)
+{
+    if (!deadline)
+        return -1;
+    uint64_t now = plat_now_monotonic();
+    return now >= deadline ? 0 : (int)((deadline - now + 9999) / 10000);
+}
+
+void control_serve(int listen_fd, int signal_fd, unsigned seconds)
+{
+    uint64_t deadline = seconds ? plat_now_monotonic() + seconds * 10000000ull : 0;
+    stopping = false;
+    while (!stopping) {
+        struct pollfd p[2] = {{.fd = listen_fd, .events = POLLIN},
+                              {.fd = signal_fd, .events = POLLIN}};
+        int n = poll(p, 2, wait_ms(deadline));
+        if (n == 0 || (n < 0 && errno != EINTR))
+            break;
+        struct signalfd_siginfo info;
+        if (n > 0 && p[1].revents && read(signal_fd, &info, sizeof info) > 0)
+            break;
+        if (n > 0 && p[0].revents) {
+            int fd = accept4(listen_fd, NULL, NULL, SOCK_CLOEXEC);
+            if (fd < 0)
+                continue;
+            serve_one(fd);
+            close(fd);
+        }
+    }
+}
