@@ -1,0 +1,39 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+# The lower interface vanishes under load (surprise removal): the box lives on without it; when the
+# interface is back and the device is enabled again, traffic flows again.
+set -euo pipefail
+# shellcheck source=../../tools/netlab.sh
+. "$(dirname "$0")/../../tools/netlab.sh"
+outside='' n1=''
+lab_need_tun
+lab_enter "$@"
+lab_ns outside
+lab_veth lower "$outside" eth0
+lab_host "$outside" eth0 10.78.0.1/24
+lab_box e2e --lower lower --vms 1
+u() { "$UMNDIS" --box e2e "$@"; }
+lab_ns n1
+lab_give vm1 "$n1" 10.78.0.11/24
+in_ns "$n1" ping -c 2 -i 0.1 -W 2 -q 10.78.0.1
+in_ns "$n1" ping -i 0.002 -c 500 -W 1 -q 10.78.0.1 >/dev/null 2>&1 &
+LAB_PIDS+=("$!")
+sleep 0.2
+ip link del lower
+for _ in {1..60}; do
+    [[ $(u --json show | jq '.adapters | length') == 0 ]] && break
+    sleep 0.05
+done
+u show
+[[ $(u --json show | jq '.adapters | length') == 0 ]]
+lab_veth lower "$outside" eth0
+lab_host "$outside" eth0 10.78.0.1/24
+for _ in {1..60}; do
+    [[ $(u --json vm list | jq '[.[] | select(.state == "Running")] | length') == 1 ]] && break
+    sleep 0.05
+done
+[[ $(u --json vm list | jq '[.[] | select(.state == "Running")] | length') == 1 ]] || u device enable lower
+lab_give vm1 "$n1" 10.78.0.11/24
+in_ns "$n1" ping -c 2 -i 0.1 -W 2 -q 10.78.0.1
+u stop
+wait "$LAB_BOX"
