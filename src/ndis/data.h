@@ -135,6 +135,9 @@ static inline void ndis__block_free(struct ndis_pool *pool, void *block)
     ndis__block_free_slow(pool, block);
 }
 
+/* The largest span whose MDL comes from the pool: a 64 KB segment and its headers. */
+#define NDIS_MDL_SPAN (17u * PAGE_SIZE)
+
 /* ---- internal pools, made on first use, freed by ndis__dp_stop: clone.c --------------------------- */
 struct ndis_pool *ndis__internal_nbl_pool(void); /* with NBs; NULL: no memory */
 struct ndis_pool *ndis__internal_nb_pool(void);

@@ -288,6 +288,7 @@ void ndis__unbind(struct ndis_binding *b);                       /* inside an op
 bool ndis__protocol_wants(struct ndis_protocol *p, const char *adapter_name); /* Linkage\Bind */
 
 /* ---- data path, called by stack.c and binding.c ----------------------------------------------------- */
+void ndis__dp_stop(void); /* in umn__ndis_stop, after the last adapter: frees the internal pools */
 int ndis__dp_adapter_init(struct ndis_adapter *a);   /* gates, queue; in adapter creation */
 void ndis__dp_adapter_free(struct ndis_adapter *a);
 int ndis__dp_binding_init(struct ndis_binding *b);
