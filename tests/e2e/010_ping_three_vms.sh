@@ -3,9 +3,9 @@
 # Three virtual miniports over one veth: each pings the outside host, two ping each other, and a
 # broadcast (ARP for a name nobody has) reaches the wire once.
 set -euo pipefail
-# shellcheck source=../../tools/netlab.sh
+# shellcheck source-path=SCRIPTDIR source=../../tools/netlab.sh
 . "$(dirname "$0")/../../tools/netlab.sh"
-outside='' n1='' n2='' n3=''
+outside='' n1='' n2='' n3=''; : "$n3"
 lab_need_tun
 lab_enter "$@"
 lab_ns outside

@@ -3,7 +3,7 @@
 # Real TCP through one virtual miniport in both directions, and between two; the large segments stay
 # whole (a frame above the MTU is seen at the TAP), and every byte arrives as it was sent.
 set -euo pipefail
-# shellcheck source=../../tools/netlab.sh
+# shellcheck source-path=SCRIPTDIR source=../../tools/netlab.sh
 . "$(dirname "$0")/../../tools/netlab.sh"
 outside='' n1='' n2=''
 lab_need_tun

@@ -3,7 +3,7 @@
 # While two virtual miniports carry traffic, one is added, works, and is removed again, and a sibling
 # is removed: the others lose nothing.
 set -euo pipefail
-# shellcheck source=../../tools/netlab.sh
+# shellcheck source-path=SCRIPTDIR source=../../tools/netlab.sh
 . "$(dirname "$0")/../../tools/netlab.sh"
 outside='' n1='' n2='' n4=''
 lab_need_tun
@@ -35,7 +35,7 @@ wait "$p1" "$p2" || true
 grep packets "$LAB_TMP/p1" "$LAB_TMP/p2"
 grep -q ' 0% packet loss' "$LAB_TMP/p1"
 grep -q ' 0% packet loss' "$LAB_TMP/p2"
-! in_ns "$n4" ip link show vm4 2>/dev/null
+if in_ns "$n4" ip link show vm4 2>/dev/null; then exit 1; fi
 "$UMNDIS" --box e2e --json vm list | jq -e 'map(.ifname) == ["vm1", "vm2"]' >/dev/null
 "$UMNDIS" --box e2e stop
 wait "$LAB_BOX"

@@ -21,6 +21,6 @@ for n in 1 2 3; do "$UMNDIS" count "vm$n" --wait 10; done
 "$UMNDIS" send outside extra --count 7
 "$UMNDIS" count extra --wait 7
 "$UMNDIS" vm remove extra
-! "$UMNDIS" vm list extra 2>/dev/null
+if "$UMNDIS" vm list extra 2>/dev/null; then exit 1; fi
 "$UMNDIS" stop
 wait "$box"

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 # What people get wrong: each has a clear message, the right exit status, and nothing half done.
 set -euo pipefail
-# shellcheck source=../../tools/netlab.sh
+# shellcheck source-path=SCRIPTDIR source=../../tools/netlab.sh
 . "$(dirname "$0")/../../tools/netlab.sh"
 lab_enter "$@"
 bad=0

@@ -3,7 +3,7 @@
 # The lower interface vanishes under load (surprise removal): the box lives on without it; when the
 # interface is back and the device is enabled again, traffic flows again.
 set -euo pipefail
-# shellcheck source=../../tools/netlab.sh
+# shellcheck source-path=SCRIPTDIR source=../../tools/netlab.sh
 . "$(dirname "$0")/../../tools/netlab.sh"
 outside='' n1=''
 lab_need_tun
