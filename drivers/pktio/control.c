@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The control device: METHOD_BUFFERED IOCTLs of pktio_ioctl.h, each ended in the call. PASSIVE_LEVEL.
+ */
+#include "pktio.h"
+
+static NTSTATUS Complete(IRP *Irp, NTSTATUS Status, ULONG_PTR Information)
+{
+    Irp->IoStatus.Status = Status;
+    Irp->IoStatus.Information = Information;
+    IoCompleteRequest(Irp, IO_NO_INCREMENT);
+    return Status;
+}
+
+NTSTATUS NTAPI PktioDispatchOpen(DEVICE_OBJECT *Device, IRP *Irp)
+{
+    return Complete(Irp, STATUS_SUCCESS, 0);
+}
+
+static ULONG List(PKTIO_BINDING *Out, ULONG Room)
+{
+    ULONG Count = 0;
+    KIRQL Irql;
+
+    KeAcquireSpinLock(&Pktio.Lock, &Irql);
+    for (LIST_ENTRY *E = Pktio.Bindings.Flink; E != &Pktio.Bindings && Count < Room; E = E->Flink)
+    {
+        PKTIO_ADAPTER *Binding = CONTAINING_RECORD(E, PKTIO_ADAPTER, Link);
+        PKTIO_BINDING *B = &Out[Count++];
+        ULONG Length = Binding->Name.Length;
+
+        if (Length > sizeof(B->Target.Adapter) - sizeof(WCHAR))
+            Length = sizeof(B->Target.Adapter) - sizeof(WCHAR);
+        RtlZeroMemory(B, sizeof(*B));
+        RtlCopyMemory(B->Target.Adapter, Binding->Name.Buffer, Length);
+        KeAcquireSpinLockAtDpcLevel(&Binding->Lock);
+        RtlCopyMemory(B->Address, Binding->Address, 6);
+        B->Running = Binding->State == PktioRunning;
+        B->LinkUp = Binding->LinkUp;
+        B->Mtu = Binding->Mtu;
+        B->PacketFilter = Binding->PacketFilter;
+        KeReleaseSpinLockFromDpcLevel(&Binding->Lock);
+    }
+    KeReleaseSpinLock(&Pktio.Lock, Irql);
+    return Count * (ULONG)sizeof(*Out);
+}
+
+static void ReadCounters(PKTIO_ADAPTER *Binding, PKTIO_COUNTERS *Out)
+{
+    KIRQL Irql;
+
+    RtlZeroMemory(Out, sizeof(*Out));
+    Out->FramesReceived = (ULONG64)InterlockedExchangeAdd64(&Binding->FramesReceived, 0);
+    Out->OctetsReceived = (ULONG64)InterlockedExchangeAdd64(&Binding->OctetsReceived, 0);
+    Out->Indications = (ULONG64)InterlockedExchangeAdd64(&Binding->Indications, 0);
+    Out->LowResources = (ULONG64)InterlockedExchangeAdd64(&Binding->LowResources, 0);
+    KeAcquireSpinLock(&Binding->Lock, &Irql);
+    Out->FramesSent = (ULONG64)Binding->FramesSent;
+    Out->FramesFailed = (ULONG64)Binding->FramesFailed;
+    KeReleaseSpinLock(&Binding->Lock, Irql);
+}
+
+static void Reset(PKTIO_ADAPTER *Binding)
+{
+    KIRQL Irql;
+
+    InterlockedExchange64(&Binding->FramesReceived, 0);
+    InterlockedExchange64(&Binding->OctetsReceived, 0);
+    InterlockedExchange64(&Binding->Indications, 0);
+    InterlockedExchange64(&Binding->LowResources, 0);
+    KeAcquireSpinLock(&Binding->Lock, &Irql);
+    Binding->FramesSent = Binding->FramesFailed = 0;
+    Binding->LastLength = 0;
+    KeReleaseSpinLock(&Binding->Lock, Irql);
+}
+
+static ULONG Last(PKTIO_ADAPTER *Binding, UCHAR *Out, ULONG Room)
+{
+    ULONG Length;
+    KIRQL Irql;
+
+    Binding->KeepLast = TRUE;
+    KeAcquireSpinLock(&Binding->Lock, &Irql);
+    Length = Binding->LastLength < Room ? Binding->LastLength : Room;
+    RtlCopyMemory(Out, Binding->Last, Length);
+    KeReleaseSpinLock(&Binding->Lock, Irql);
+    return Length;
+}
+
+static NTSTATUS SetFilter(PKTIO_ADAPTER *Binding, ULONG Filter)
+{
+    NDIS_STATUS Status =
+        RequestSet(Binding, OID_GEN_CURRENT_PACKET_FILTER, &Filter, sizeof(Filter));
+
+    if (Status == NDIS_STATUS_SUCCESS)
+        Binding->PacketFilter = Filter;
+    return Status;
+}
+
+/* What each request needs at least. */
+static void Sizes(ULONG Code, ULONG *In, ULONG *Out)
+{
+    *In = sizeof(PKTIO_TARGET);
+    *Out = 0;
+    if (Code == IOCTL_PKTIO_SET_FILTER)
+        *In = sizeof(PKTIO_FILTER);
+    if (Code == IOCTL_PKTIO_SEND)
+    {
+        *In = sizeof(PKTIO_SEND);
+        *Out = sizeof(PKTIO_SENT);
+    }
+    if (Code == IOCTL_PKTIO_READ_COUNTERS)
+        *Out = sizeof(PKTIO_COUNTERS);
+}
+
+/* On one binding; Buffer is input and output. Returns octets written in *Written. */
+static NTSTATUS OnBinding(PKTIO_ADAPTER *Binding, ULONG Code, void *Buffer, ULONG OutLength,
+                          ULONG *Written)
+{
+    switch (Code)
+    {
+    case IOCTL_PKTIO_SET_FILTER:
+        return SetFilter(Binding, ((PKTIO_FILTER *)Buffer)->PacketFilter);
+    case IOCTL_PKTIO_SEND:
+    {
+        PKTIO_SEND Send = *(PKTIO_SEND *)Buffer;
+
+        *Written = sizeof(PKTIO_SENT);
+        return DataSend(Binding, &Send, Buffer);
+    }
+    case IOCTL_PKTIO_READ_COUNTERS:
+        ReadCounters(Binding, Buffer);
+        *Written = sizeof(PKTIO_COUNTERS);
+        return STATUS_SUCCESS;
+    case IOCTL_PKTIO_RESET:
+        Reset(Binding);
+        return STATUS_SUCCESS;
+    case IOCTL_PKTIO_LAST:
+        *Written = Last(Binding, Buffer, OutLength);
+        return STATUS_SUCCESS;
+    default:
+        return STATUS_INVALID_DEVICE_REQUEST;
+    }
+}
+
+NTSTATUS NTAPI PktioDispatchControl(DEVICE_OBJECT *Device, IRP *Irp)
+{
+    IO_STACK_LOCATION *Stack = IoGetCurrentIrpStackLocation(Irp);
+    ULONG Code = Stack->Parameters.DeviceIoControl.IoControlCode;
+    ULONG InLength = Stack->Parameters.DeviceIoControl.InputBufferLength;
+    ULONG OutLength = Stack->Parameters.DeviceIoControl.OutputBufferLength;
+    PKTIO_TARGET *Target = Irp->AssociatedIrp.SystemBuffer;
+    ULONG In, Out, Written = 0;
+    PKTIO_ADAPTER *Binding;
+    NTSTATUS Status;
+
+    if (Code == IOCTL_PKTIO_LIST)
+        return Complete(Irp, STATUS_SUCCESS,
+                        List((PKTIO_BINDING *)Target, OutLength / sizeof(PKTIO_BINDING)));
+    Sizes(Code, &In, &Out);
+    if (InLength < In || OutLength < Out)
+        return Complete(Irp, STATUS_BUFFER_TOO_SMALL, 0);
+    Binding = BindingFind(Target->Adapter, PKTIO_NAME_CHARS);
+    if (!Binding)
+        return Complete(Irp, STATUS_NOT_FOUND, 0);
+    Status = OnBinding(Binding, Code, Target, OutLength, &Written);
+    BindingDereference(Binding);
+    return Complete(Irp, Status, Written);
+}
