@@ -8,5 +8,6 @@
 #include <nt/ddk_types.h>
 
 #include <nt/ddk_api.h>
+#include <nt/ddk_inline.h>
 
 #endif

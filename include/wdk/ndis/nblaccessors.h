@@ -35,6 +35,8 @@
 #define NET_BUFFER_SHARED_MEM_OFFSET(_SHMI) ((_SHMI)->SharedMemoryOffset)
 #define NET_BUFFER_SHARED_MEM_LENGTH(_SHMI) ((_SHMI)->SharedMemoryLength)
 
+#define NBL_PROT_RSVD_FLAGS NBL_FLAGS_PROTOCOL_RESERVED
+
 #define NdisSetNblFlag(_NBL, _F) ((_NBL)->NblFlags |= (_F))
 #define NdisClearNblFlag(_NBL, _F) ((_NBL)->NblFlags &= ~(_F))
 #define NdisTestNblFlag(_NBL, _F) (((_NBL)->NblFlags & (_F)) != 0)

@@ -128,6 +128,23 @@ FORCEINLINE ULONG NdisCurrentProcessorIndex(void)
 #define NdisGetCurrentSystemTime(SystemTime) KeQuerySystemTime(SystemTime)
 #define NdisStallExecution(MicroSeconds) KeStallExecutionProcessor(MicroSeconds)
 
+/* Physical addresses, mapped memory, MDLs. */
+
+#define NdisGetPhysicalAddressHigh(_PhysicalAddress) ((_PhysicalAddress).HighPart)
+#define NdisSetPhysicalAddressHigh(_PhysicalAddress, _Value)                                       \
+    ((_PhysicalAddress).HighPart = (_Value))
+#define NdisGetPhysicalAddressLow(_PhysicalAddress) ((_PhysicalAddress).LowPart)
+#define NdisSetPhysicalAddressLow(_PhysicalAddress, _Value) ((_PhysicalAddress).LowPart = (_Value))
+#define NDIS_PHYSICAL_ADDRESS_CONST(_Low, _High) { { (ULONG)(_Low), (LONG)(_High) } }
+#define NdisAdjustMdlLength(_Mdl, _Length) ((void)((_Mdl)->ByteCount = (_Length)))
+#define NdisZeroMappedMemory(Destination, Length) RtlZeroMemory(Destination, Length)
+#define NdisReadRegisterUchar(Register, Data) ((void)(*(Data) = READ_REGISTER_UCHAR(Register)))
+#define NdisReadRegisterUshort(Register, Data) ((void)(*(Data) = READ_REGISTER_USHORT(Register)))
+#define NdisReadRegisterUlong(Register, Data) ((void)(*(Data) = READ_REGISTER_ULONG(Register)))
+#define NdisWriteRegisterUchar(Register, Data) WRITE_REGISTER_UCHAR(Register, Data)
+#define NdisWriteRegisterUshort(Register, Data) WRITE_REGISTER_USHORT(Register, Data)
+#define NdisWriteRegisterUlong(Register, Data) WRITE_REGISTER_ULONG(Register, Data)
+
 /* Interfaces. */
 
 #define NDIS_MAKE_NET_LUID(PNetLuid, IfTypeValue, LuidIndex)                                       \
@@ -165,6 +182,27 @@ FORCEINLINE ULONG NdisCurrentProcessorIndex(void)
         if (*UmnLink != NULL)                                                                      \
             *UmnLink = (*UmnLink)->NextEntry;                                                      \
     } while (0)
+
+#define NDIS_NBL_ADD_MEDIA_SPECIFIC_INFO(_NBL, _MediaSpecificInfo)                                 \
+    (NET_BUFFER_LIST_INFO(_NBL, MediaSpecificInformation) = (_MediaSpecificInfo))
+#define NDIS_NBL_GET_MEDIA_SPECIFIC_INFO(_NBL, _MediaSpecificInfo)                                 \
+    ((_MediaSpecificInfo) = NET_BUFFER_LIST_INFO(_NBL, MediaSpecificInformation))
+#define NDIS_NBL_REMOVE_MEDIA_SPECIFIC_INFO(_NBL, _MediaSpecificInfo)                              \
+    ((_MediaSpecificInfo) = NET_BUFFER_LIST_INFO(_NBL, MediaSpecificInformation),                  \
+     NET_BUFFER_LIST_INFO(_NBL, MediaSpecificInformation) = NULL)
+
+/* Receive filters and the extensible switch. */
+
+#define UMN_FILTERING_INFO(_NBL)                                                                   \
+    ((PNDIS_NET_BUFFER_LIST_FILTERING_INFO)&NET_BUFFER_LIST_INFO(_NBL, NetBufferListFilteringInfo))
+#define NET_BUFFER_LIST_RECEIVE_FILTER_ID(_NBL) (UMN_FILTERING_INFO(_NBL)->FilteringInfo.FilterId)
+#define NET_BUFFER_LIST_RECEIVE_QUEUE_ID(_NBL)                                                     \
+    (UMN_FILTERING_INFO(_NBL)->FilteringInfo.QueueVPortInfo.QueueId)
+#define NET_BUFFER_LIST_RECEIVE_FILTER_VPORT_ID(_NBL)                                              \
+    (UMN_FILTERING_INFO(_NBL)->FilteringInfo.QueueVPortInfo.VPortId)
+#define NET_BUFFER_LIST_SWITCH_FORWARDING_DETAIL(_NBL)                                             \
+    ((PNDIS_SWITCH_FORWARDING_DETAIL_NET_BUFFER_LIST_INFO)&NET_BUFFER_LIST_INFO(                   \
+        _NBL, SwitchForwardingDetail))
 
 /* Send, receive and return flags. */
 

@@ -54,6 +54,13 @@
 #define CRITICAL
 #define INITCODE
 
+/* Driver sources may name a calling convention; on ELF there is one. */
+#if !defined(_WIN32) && !defined(UMN_HOST)
+#define __stdcall NTAPI
+#define __cdecl NTAPI
+#define __fastcall NTAPI
+#endif
+
 #if !defined(UMN_HOST)
 #define IN
 #define OUT
@@ -145,6 +152,16 @@ typedef SSIZE_T *PSSIZE_T;
 typedef ULONG_PTR KAFFINITY;
 typedef KAFFINITY *PKAFFINITY;
 
+#if defined(_WIN32)
+typedef va_list NT_VA_LIST;
+#define NT_VA_START va_start
+#define NT_VA_END va_end
+#else
+typedef __builtin_ms_va_list NT_VA_LIST;
+#define NT_VA_START __builtin_ms_va_start
+#define NT_VA_END __builtin_ms_va_end
+#endif
+
 /* Language helpers. */
 
 #define UNREFERENCED_PARAMETER(P) ((void)(P))
@@ -199,5 +216,10 @@ typedef KAFFINITY *PKAFFINITY;
 #define UintToPtr(ui) ((PVOID)(UINT_PTR)(UINT)(ui))
 
 #include <nt/pop.h>
+
+/* Drivers place code with #pragma alloc_text, which means nothing here. */
+#if defined(__clang__) && !defined(UMN_HOST)
+#pragma clang diagnostic ignored "-Wunknown-pragmas"
+#endif
 
 #endif /* UMN_WDK_NT_BASE_H */

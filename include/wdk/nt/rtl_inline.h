@@ -107,6 +107,79 @@ FORCEINLINE LUID RtlConvertUlongToLuid(ULONG Ulong)
 
 #define RtlFailFast(Code) ((void)(Code), __builtin_trap())
 
+#define RtlStoreUshort(Address, Value) (*(USHORT *)(Address) = (USHORT)(Value))
+#define RtlStoreUlong(Address, Value) (*(ULONG *)(Address) = (ULONG)(Value))
+#define RtlStoreUlonglong(Address, Value) (*(ULONGLONG *)(Address) = (ULONGLONG)(Value))
+#define RtlStoreUlongPtr(Address, Value) RtlStoreUlonglong(Address, Value)
+#define RtlRetrieveUshort(Destination, Source) RtlCopyMemory(Destination, Source, sizeof(USHORT))
+#define RtlRetrieveUlong(Destination, Source) RtlCopyMemory(Destination, Source, sizeof(ULONG))
+#define RtlUnicodeStringToAnsiSize(String) RtlxUnicodeStringToAnsiSize(String)
+#define RtlAnsiStringToUnicodeSize(String) RtlxAnsiStringToUnicodeSize(String)
+
+FORCEINLINE LARGE_INTEGER RtlLargeIntegerAdd(LARGE_INTEGER Addend1, LARGE_INTEGER Addend2)
+{
+    LARGE_INTEGER Sum;
+
+    Sum.QuadPart = Addend1.QuadPart + Addend2.QuadPart;
+    return Sum;
+}
+
+FORCEINLINE LARGE_INTEGER RtlLargeIntegerSubtract(LARGE_INTEGER Number, LARGE_INTEGER Subtrahend)
+{
+    LARGE_INTEGER Difference;
+
+    Difference.QuadPart = Number.QuadPart - Subtrahend.QuadPart;
+    return Difference;
+}
+
+FORCEINLINE LARGE_INTEGER RtlLargeIntegerNegate(LARGE_INTEGER Number)
+{
+    LARGE_INTEGER Negative;
+
+    Negative.QuadPart = -Number.QuadPart;
+    return Negative;
+}
+
+FORCEINLINE LARGE_INTEGER RtlLargeIntegerShiftLeft(LARGE_INTEGER Number, CCHAR ShiftCount)
+{
+    LARGE_INTEGER Result;
+
+    Result.QuadPart = (LONGLONG)((ULONGLONG)Number.QuadPart << ShiftCount);
+    return Result;
+}
+
+FORCEINLINE LARGE_INTEGER RtlLargeIntegerShiftRight(LARGE_INTEGER Number, CCHAR ShiftCount)
+{
+    LARGE_INTEGER Result;
+
+    Result.QuadPart = (LONGLONG)((ULONGLONG)Number.QuadPart >> ShiftCount);
+    return Result;
+}
+
+FORCEINLINE LARGE_INTEGER RtlEnlargedIntegerMultiply(LONG Multiplicand, LONG Multiplier)
+{
+    LARGE_INTEGER Product;
+
+    Product.QuadPart = (LONGLONG)Multiplicand * Multiplier;
+    return Product;
+}
+
+FORCEINLINE LARGE_INTEGER RtlEnlargedUnsignedMultiply(ULONG Multiplicand, ULONG Multiplier)
+{
+    LARGE_INTEGER Product;
+
+    Product.QuadPart = (LONGLONG)((ULONGLONG)Multiplicand * Multiplier);
+    return Product;
+}
+
+FORCEINLINE LARGE_INTEGER RtlExtendedIntegerMultiply(LARGE_INTEGER Multiplicand, LONG Multiplier)
+{
+    LARGE_INTEGER Product;
+
+    Product.QuadPart = Multiplicand.QuadPart * Multiplier;
+    return Product;
+}
+
 #define RtlUshortByteSwap(x) __builtin_bswap16((USHORT)(x))
 #define RtlUlongByteSwap(x) __builtin_bswap32((ULONG)(x))
 #define RtlUlonglongByteSwap(x) __builtin_bswap64((ULONGLONG)(x))

@@ -4,6 +4,8 @@
 #ifndef UMN_WDK_NT_WDM_INLINE_H
 #define UMN_WDK_NT_WDM_INLINE_H
 
+#include <ntstatus.h>
+
 #include <nt/ex_api.h>
 #include <nt/interlocked.h>
 #include <nt/io_api.h>
@@ -39,6 +41,10 @@
 #define DbgRaiseAssertionFailure() __builtin_trap()
 
 NTKERNELAPI void NTAPI DbgBreakPoint(void);
+
+/* Takes the caller's argument list in Windows form: NT_VA_START makes one. */
+NTKERNELAPI ULONG NTAPI vDbgPrintEx(ULONG ComponentId, ULONG Level, PCCH Format,
+                                    NT_VA_LIST ArgList);
 
 #define KdBreakPoint() ((void)0)
 
@@ -98,9 +104,19 @@ FORCEINLINE void KeQueryTickCount(PLARGE_INTEGER CurrentCount)
 
 #define KeInitializeCallbackRecord(CallbackRecord) ((void)((CallbackRecord)->State = 0))
 
-/* Waitable sizes and times. */
+/* Floating point state belongs to the thread on x64: nothing to save. */
 
-#define KeGetTimerState(Timer) KeReadStateTimer(Timer)
+FORCEINLINE NTSTATUS KeSaveFloatingPointState(PKFLOATING_SAVE FloatSave)
+{
+    (void)FloatSave;
+    return STATUS_SUCCESS;
+}
+
+FORCEINLINE NTSTATUS KeRestoreFloatingPointState(PKFLOATING_SAVE FloatSave)
+{
+    (void)FloatSave;
+    return STATUS_SUCCESS;
+}
 
 /* Pools, mutexes, lists. */
 
@@ -198,6 +214,8 @@ FORCEINLINE void ExInitializeDeleteTimerParameters(PEXT_DELETE_PARAMETERS Parame
 #define ZwCurrentThread() NtCurrentThread()
 
 /* Memory. */
+
+#define MmLockPagableCodeSection(Address) MmLockPagableDataSection(Address)
 
 #define BYTE_OFFSET(Va) ((ULONG)((LONG_PTR)(Va) & (PAGE_SIZE - 1)))
 #define PAGE_ALIGN(Va) ((PVOID)((ULONG_PTR)(Va) & ~((ULONG_PTR)PAGE_SIZE - 1)))
@@ -341,6 +359,78 @@ FORCEINLINE void IoInitializeThreadedDpcRequest(PDEVICE_OBJECT DeviceObject,
 FORCEINLINE void IoRequestDpc(PDEVICE_OBJECT DeviceObject, PIRP Irp, PVOID Context)
 {
     KeInsertQueueDpc(&DeviceObject->Dpc, Irp, Context);
+}
+
+FORCEINLINE ULONG_PTR IoGetRemainingStackSize(void)
+{
+    ULONG_PTR Top;
+    ULONG_PTR Bottom;
+
+    IoGetStackLimits(&Bottom, &Top);
+    return (ULONG_PTR)(&Top) - Bottom;
+}
+
+#define IoAdjustPagingPathCount(Count, Increment)                                                  \
+    ((void)((Increment) ? InterlockedIncrement(Count) : InterlockedDecrement(Count)))
+
+/* DMA: the adapter object carries its operations. */
+
+FORCEINLINE NTSTATUS IoAllocateAdapterChannel(PDMA_ADAPTER DmaAdapter, PDEVICE_OBJECT DeviceObject,
+                                              ULONG NumberOfMapRegisters,
+                                              PDRIVER_CONTROL ExecutionRoutine, PVOID Context)
+{
+    return DmaAdapter->DmaOperations->AllocateAdapterChannel(
+        DmaAdapter, DeviceObject, NumberOfMapRegisters, ExecutionRoutine, Context);
+}
+
+FORCEINLINE BOOLEAN IoFlushAdapterBuffers(PDMA_ADAPTER DmaAdapter, PMDL Mdl, PVOID MapRegisterBase,
+                                          PVOID CurrentVa, ULONG Length, BOOLEAN WriteToDevice)
+{
+    return DmaAdapter->DmaOperations->FlushAdapterBuffers(DmaAdapter, Mdl, MapRegisterBase,
+                                                          CurrentVa, Length, WriteToDevice);
+}
+
+FORCEINLINE void IoFreeAdapterChannel(PDMA_ADAPTER DmaAdapter)
+{
+    DmaAdapter->DmaOperations->FreeAdapterChannel(DmaAdapter);
+}
+
+FORCEINLINE void IoFreeMapRegisters(PDMA_ADAPTER DmaAdapter, PVOID MapRegisterBase,
+                                    ULONG NumberOfMapRegisters)
+{
+    DmaAdapter->DmaOperations->FreeMapRegisters(DmaAdapter, MapRegisterBase, NumberOfMapRegisters);
+}
+
+FORCEINLINE PHYSICAL_ADDRESS IoMapTransfer(PDMA_ADAPTER DmaAdapter, PMDL Mdl, PVOID MapRegisterBase,
+                                           PVOID CurrentVa, PULONG Length, BOOLEAN WriteToDevice)
+{
+    return DmaAdapter->DmaOperations->MapTransfer(DmaAdapter, Mdl, MapRegisterBase, CurrentVa,
+                                                  Length, WriteToDevice);
+}
+
+FORCEINLINE PVOID HalAllocateCommonBuffer(PDMA_ADAPTER DmaAdapter, ULONG Length,
+                                          PPHYSICAL_ADDRESS LogicalAddress, BOOLEAN CacheEnabled)
+{
+    return DmaAdapter->DmaOperations->AllocateCommonBuffer(DmaAdapter, Length, LogicalAddress,
+                                                           CacheEnabled);
+}
+
+FORCEINLINE void HalFreeCommonBuffer(PDMA_ADAPTER DmaAdapter, ULONG Length,
+                                     PHYSICAL_ADDRESS LogicalAddress, PVOID VirtualAddress,
+                                     BOOLEAN CacheEnabled)
+{
+    DmaAdapter->DmaOperations->FreeCommonBuffer(DmaAdapter, Length, LogicalAddress, VirtualAddress,
+                                                CacheEnabled);
+}
+
+FORCEINLINE ULONG HalGetDmaAlignment(PDMA_ADAPTER DmaAdapter)
+{
+    return DmaAdapter->DmaOperations->GetDmaAlignment(DmaAdapter);
+}
+
+FORCEINLINE ULONG HalReadDmaCounter(PDMA_ADAPTER DmaAdapter)
+{
+    return DmaAdapter->DmaOperations->ReadDmaCounter(DmaAdapter);
 }
 
 /* Device registers. Memory reached through them is the driver's own mapping. */
