@@ -154,42 +154,60 @@ FORCEINLINE ULONG NdisCurrentProcessorIndex(void)
         (PNetLuid)->Info.NetLuidIndex = (LuidIndex);                                               \
     } while (0)
 
-/* Media-specific information: a list under its NetBufferListInfo slot. */
+/* Media-specific information: a list under its NetBufferListInfo slot. An entry is found, and taken
+ * out, by its tag. */
 
 #define NDIS_NBL_ADD_MEDIA_SPECIFIC_INFO_EX(_NBL, _MediaSpecificInfo)                              \
     do {                                                                                           \
-        (_MediaSpecificInfo)->NextEntry = (PNDIS_NBL_MEDIA_SPECIFIC_INFORMATION_EX)                \
-            NET_BUFFER_LIST_INFO(_NBL, MediaSpecificInformationEx);                                \
+        (_MediaSpecificInfo)->NextEntry =                                                          \
+            (PNDIS_NBL_MEDIA_SPECIFIC_INFORMATION_EX)NET_BUFFER_LIST_INFO(_NBL, MediaSpecificInformationEx);\
         NET_BUFFER_LIST_INFO(_NBL, MediaSpecificInformationEx) = (_MediaSpecificInfo);             \
     } while (0)
 
 #define NDIS_NBL_GET_MEDIA_SPECIFIC_INFO_EX(_NBL, _Tag, _MediaSpecificInfo)                        \
     do {                                                                                           \
-        (_MediaSpecificInfo) = (PNDIS_NBL_MEDIA_SPECIFIC_INFORMATION_EX)NET_BUFFER_LIST_INFO(      \
-            _NBL, MediaSpecificInformationEx);                                                     \
+        (_MediaSpecificInfo) =                                                                     \
+            (PNDIS_NBL_MEDIA_SPECIFIC_INFORMATION_EX)NET_BUFFER_LIST_INFO(_NBL, MediaSpecificInformationEx);\
         while ((_MediaSpecificInfo) != NULL && (_MediaSpecificInfo)->Tag != (_Tag))                \
             (_MediaSpecificInfo) = (_MediaSpecificInfo)->NextEntry;                                \
     } while (0)
 
-#define NDIS_NBL_REMOVE_MEDIA_SPECIFIC_INFO_EX(_NBL, _Tag, _MediaSpecificInfo)                     \
+#define NDIS_NBL_REMOVE_MEDIA_SPECIFIC_INFO_EX(_NBL, _MediaSpecificInfo)                           \
     do {                                                                                           \
         PNDIS_NBL_MEDIA_SPECIFIC_INFORMATION_EX *UmnLink =                                         \
             (PNDIS_NBL_MEDIA_SPECIFIC_INFORMATION_EX *)&NET_BUFFER_LIST_INFO(                      \
                 _NBL, MediaSpecificInformationEx);                                                 \
-        while (*UmnLink != NULL && (*UmnLink)->Tag != (_Tag))                                      \
+        while (*UmnLink != NULL && (*UmnLink)->Tag != (_MediaSpecificInfo)->Tag)                   \
             UmnLink = &(*UmnLink)->NextEntry;                                                      \
-        (_MediaSpecificInfo) = *UmnLink;                                                           \
         if (*UmnLink != NULL)                                                                      \
             *UmnLink = (*UmnLink)->NextEntry;                                                      \
     } while (0)
 
 #define NDIS_NBL_ADD_MEDIA_SPECIFIC_INFO(_NBL, _MediaSpecificInfo)                                 \
-    (NET_BUFFER_LIST_INFO(_NBL, MediaSpecificInformation) = (_MediaSpecificInfo))
-#define NDIS_NBL_GET_MEDIA_SPECIFIC_INFO(_NBL, _MediaSpecificInfo)                                 \
-    ((_MediaSpecificInfo) = NET_BUFFER_LIST_INFO(_NBL, MediaSpecificInformation))
+    do {                                                                                           \
+        (_MediaSpecificInfo)->NextEntry =                                                          \
+            (PNDIS_NBL_MEDIA_SPECIFIC_INFORMATION)NET_BUFFER_LIST_INFO(_NBL, MediaSpecificInformation);\
+        NET_BUFFER_LIST_INFO(_NBL, MediaSpecificInformation) = (_MediaSpecificInfo);               \
+    } while (0)
+
+#define NDIS_NBL_GET_MEDIA_SPECIFIC_INFO(_NBL, _Tag, _MediaSpecificInfo)                           \
+    do {                                                                                           \
+        (_MediaSpecificInfo) =                                                                     \
+            (PNDIS_NBL_MEDIA_SPECIFIC_INFORMATION)NET_BUFFER_LIST_INFO(_NBL, MediaSpecificInformation);\
+        while ((_MediaSpecificInfo) != NULL && (_MediaSpecificInfo)->Tag != (_Tag))                \
+            (_MediaSpecificInfo) = (_MediaSpecificInfo)->NextEntry;                                \
+    } while (0)
+
 #define NDIS_NBL_REMOVE_MEDIA_SPECIFIC_INFO(_NBL, _MediaSpecificInfo)                              \
-    ((_MediaSpecificInfo) = NET_BUFFER_LIST_INFO(_NBL, MediaSpecificInformation),                  \
-     NET_BUFFER_LIST_INFO(_NBL, MediaSpecificInformation) = NULL)
+    do {                                                                                           \
+        PNDIS_NBL_MEDIA_SPECIFIC_INFORMATION *UmnLink =                                            \
+            (PNDIS_NBL_MEDIA_SPECIFIC_INFORMATION *)&NET_BUFFER_LIST_INFO(                         \
+                _NBL, MediaSpecificInformation);                                                   \
+        while (*UmnLink != NULL && (*UmnLink)->Tag != (_MediaSpecificInfo)->Tag)                   \
+            UmnLink = &(*UmnLink)->NextEntry;                                                      \
+        if (*UmnLink != NULL)                                                                      \
+            *UmnLink = (*UmnLink)->NextEntry;                                                      \
+    } while (0)
 
 /* Receive filters and the extensible switch. */
 
