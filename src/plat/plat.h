@@ -77,6 +77,7 @@ struct plat_poll_event {
 int plat_poller_create(struct plat_poller **out);
 void plat_poller_destroy(struct plat_poller *p);
 int plat_poller_add(struct plat_poller *p, int fd, uint32_t interest, void *cookie); /* level */
+/* interest 0 keeps the descriptor in the poller and reports nothing but one error or hang-up. */
 int plat_poller_mod(struct plat_poller *p, int fd, uint32_t interest, void *cookie);
 void plat_poller_del(struct plat_poller *p, int fd);
 /* Up to max events; deadline as in futex_wait, 0 = do not wait. Returns the number, 0 on wake. */

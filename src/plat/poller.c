@@ -51,6 +51,8 @@ static int control(struct plat_poller *p, int op, int fd, uint32_t interest, voi
         e.events |= EPOLLIN;
     if (interest & PLAT_POLL_OUT)
         e.events |= EPOLLOUT;
+    if (!interest) /* errors and hang-ups cannot be masked: say them once, not for ever */
+        e.events = EPOLLET;
     return epoll_ctl(p->epoll, op, fd, &e) == 0 ? 0 : from_errno();
 }
 

@@ -248,9 +248,8 @@ int umn__x_run(void (*fn)(void *), void *arg)
         if (umn__x.result != UMN_EMISMATCH)
             umn__x_describe(umn__x.result);
         umn__mutexes = 0;
-    } else {
-        umn__x_release(main);
     }
+    umn__x_release(main); /* after a failure its own reference is left, for stop */
     return umn__x.result;
 }
 

@@ -214,6 +214,8 @@ int umn__x_start(const struct umn_sched_config *config)
  * somebody refers to stays as a record until umn__ctx_release. */
 void umn__x_stop(void)
 {
+    umn__x.inside = false;
+    umn__x.zombie = NULL;
     umn_list_for_each (t, &umn__x.timers)
         umn_list_remove(t);
     while (!umn_list_empty(&umn__x.all)) {

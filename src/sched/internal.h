@@ -20,7 +20,7 @@ enum umn_x_state { UMN_X_IDLE, UMN_X_READY, UMN_X_PARKED, UMN_X_SPINNING, UMN_X_
 struct umn_x_ctx {
     struct umn_fiber fiber;
     uint8_t state;
-    bool bound;   /* owns vCPU `cpu` */
+    bool bound;   /* owns vCPU `cpu` (both back ends) */
     bool hold;    /* may go on only on vCPU `cpu`, once that one is free: DPCs came first */
     bool expired; /* the deadline ended the park */
     uint64_t seq; /* when it became ready; the lowest is the oldest */
@@ -37,14 +37,14 @@ struct umn_ctx {
     bool owned; /* the scheduler's own: DPC contexts and workers, freed at stop */
     uint32_t cpu;
     uint32_t refs, permit, done;
-    struct umn_ctx *joiner; /* under the back end's lock */
+    struct umn_ctx *joiner; /* explore */
     void (*fn)(void *);
     void *arg;
     void *nt;
     void (*nt_destroy)(void *);
     struct umn_list all;
     struct umn_x_ctx x;
-    struct plat_thread *thread; /* threads; cleared by the one who joins it */
+    struct plat_thread *thread; /* threads; joined by the one who takes ctx off the ended list */
     char name[32];
 };
 
@@ -98,6 +98,8 @@ int umn__t_spawn(struct umn_ctx **out, void (*fn)(void *), void *arg, const char
 void umn__t_join(struct umn_ctx *ctx);
 void umn__t_release(struct umn_ctx *ctx);
 unsigned umn__t_cpu_count(void);
+void umn__t_watch_remove(struct umn_watch *w);
+void umn__t_poll_remove(struct umn_poll *p);
 uint8_t umn__t_raise(uint8_t irql);
 void umn__t_lower(uint8_t irql);
 int umn__t_park(uint64_t deadline);
