@@ -17,7 +17,7 @@ OPT.asan    := -O1 -DUMN_DEBUG=1 -fsanitize=address,undefined -fno-sanitize-reco
 OPT.tsan    := -O1 -DUMN_DEBUG=1 -fsanitize=thread
 LDOPT.asan  := -fsanitize=address,undefined
 LDOPT.tsan  := -fsanitize=thread
-CFLAGS  := $(COMMON) $(OPT.$(CFG)) -mcx16 -D_GNU_SOURCE -DUMN_HOST=1 -Iinclude -Iinclude/wdk -Isrc
+CFLAGS  := -Itests/support $(COMMON) $(OPT.$(CFG)) -mcx16 -D_GNU_SOURCE -DUMN_HOST=1 -Iinclude -Iinclude/wdk -Isrc
 DCFLAGS := $(COMMON) $(OPT.$(CFG)) -mcx16 -D_GNU_SOURCE -Wno-missing-prototypes -Iinclude/wdk -Iinclude/umndis
 LDFLAGS := -fuse-ld=lld -pthread -rdynamic $(LDOPT.$(CFG))
 LIBS    := -lsqlite3 -lmnl -ldl -lm

@@ -78,6 +78,10 @@ NTSTATUS NTAPI ImEntry(PDRIVER_OBJECT driver, PUNICODE_STRING path)
         proto_find(service)->used = false;
         im->register_status = im_script.entry_status;
     }
+    if (im->register_status == NDIS_STATUS_SUCCESS && im_script.request_in_entry)
+        im_request((unsigned)(im - ims), im_script.request_in_entry, NULL);
+    if (im->register_status == NDIS_STATUS_SUCCESS && im_script.after_register)
+        im_script.after_register(proto_find(service));
     log_event("%s.entry.end", service);
     if (im->register_status != NDIS_STATUS_SUCCESS)
         im->used = false;

@@ -171,6 +171,8 @@ struct im_script {
     void (*on_bind)(struct bnd *);   /* in bind after open: usually im_request()s */
     void (*on_unbind)(struct bnd *); /* usually cancels and de-initializes */
     NDIS_STATUS entry_status;        /* DriverEntry fails with it after registering both */
+    void (*after_register)(struct proto *); /* in DriverEntry, both edges registered */
+    const char *request_in_entry;    /* device name requested in DriverEntry before that */
 };
 extern struct im_script im_script;
 extern struct im_driver ims[IM_MAX];
