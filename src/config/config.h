@@ -58,6 +58,8 @@ int umn__reg_create_key(const char *key);
 bool umn__reg_key_exists(const char *key);
 /* Names of sub-keys in order, as a list like get_multi. */
 int umn__reg_subkeys(const char *key, char ***list, size_t *count);
+/* Name of the last one in order, plat_alloc'd; UMN_ENOENT if there is none. */
+int umn__reg_last_subkey(const char *key, char **name);
 
 #define UMN_KEY_SERVICES "SYSTEM\\CurrentControlSet\\Services"
 #define UMN_KEY_ENUM "SYSTEM\\CurrentControlSet\\Enum"

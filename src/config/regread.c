@@ -97,6 +97,25 @@ int umn__reg_subkeys(const char *path, char ***list, size_t *count)
     return error;
 }
 
+int umn__reg_last_subkey(const char *path, char **name)
+{
+    struct reg_key *key;
+    int error = reg__need_open();
+
+    if (error)
+        return error;
+    umn__lock(&Reg.lock);
+    error = reg__walk_to(Reg.root, path, false, &key);
+    if (!error && !key->children)
+        error = UMN_ENOENT;
+    if (!error) {
+        *name = plat_strdup(key->child[key->children - 1]->name);
+        error = *name ? 0 : UMN_ENOMEM;
+    }
+    umn__unlock(&Reg.lock);
+    return error;
+}
+
 /* ---- nt's operations: keys are handles -------------------------------------------------------------- */
 
 /* Behind \Registry\Machine, or NULL. */

@@ -273,7 +273,7 @@ static int load_key(struct reg_store *s, struct loaded *l, sqlite3_stmt *row)
 
     if (!name)
         return UMN_ENOMEM;
-    if (!parent || !length || strlen(name) != length || strchr(name, '\\') ||
+    if (id <= l->key[l->count - 1]->id || !parent || !length || strlen(name) != length || strchr(name, '\\') ||
         reg__child(parent, name, length))
         return umn__refuse(UMN_ECORRUPT, "registry %s: table keys, id %lld: %s", s->path,
                            (long long)id, parent ? "bad or repeated name" : "no such parent");
