@@ -2,6 +2,8 @@
 # Every .c below src/<part>/ (cli apart) goes into libumndis, every folder of drivers/ becomes one
 # .so, every tests/unit/*.c and bench/*.c one program, tests/conformance/*.c one program together.
 CFG     ?= debug
+# V=1 shows the commands
+Q       := $(if $(V),,@)
 CC      := clang
 AR      := llvm-ar
 B       := build/$(CFG)
@@ -44,34 +46,34 @@ bench: $(BENCH) drivers
 
 $(B)/%.o: %.c
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) -c -o $@ $<
+	$(Q)$(CC) $(CFLAGS) -c -o $@ $<
 $(B)/%.o: %.S
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) -c -o $@ $<
+	$(Q)$(CC) $(CFLAGS) -c -o $@ $<
 $(B)/drivers/%.o: drivers/%.c
 	@mkdir -p $(@D)
-	$(CC) $(DCFLAGS) $(DCFLAGS.$(firstword $(subst /, ,$*))) -c -o $@ $<
+	$(Q)$(CC) $(DCFLAGS) $(DCFLAGS.$(firstword $(subst /, ,$*))) -c -o $@ $<
 
 $(B)/libumndis.a: $(LIBOBJ)
 	@rm -f $@
-	$(AR) rcs $@ $^
+	$(Q)$(AR) rcs $@ $^
 $(B)/libumndis.so: $(LIBOBJ)
-	$(CC) -shared $(LDFLAGS) -o $@ $^ $(LIBS)
+	$(Q)$(CC) -shared $(LDFLAGS) -o $@ $^ $(LIBS)
 $(B)/umndis: $(CLIOBJ) $(B)/libumndis.a
-	$(CC) $(LDFLAGS) -o $@ $(CLIOBJ) $(WHOLE) $(LIBS)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $(CLIOBJ) $(WHOLE) $(LIBS)
 
 define driver_rule
 $(B)/drivers/$(1).so: $(patsubst %.c,$(B)/%.o,$(sort $(wildcard drivers/$(1)/*.c)))
-	$(CC) -shared -fuse-ld=lld -pthread $(LDOPT.$(CFG)) -Wl,-soname,$(1).so -o $$@ $$^
+	$(Q)$(CC) -shared -fuse-ld=lld -pthread $(LDOPT.$(CFG)) -Wl,-soname,$(1).so -o $$@ $$^
 endef
 $(foreach d,$(DRIVERS),$(eval $(call driver_rule,$(d))))
 
 $(B)/tests/unit/%: $(B)/tests/unit/%.o $(SUPOBJ) $(B)/libumndis.a
-	$(CC) $(LDFLAGS) -o $@ $< $(SUPOBJ) $(WHOLE) $(LIBS) -lcmocka
+	$(Q)$(CC) $(LDFLAGS) -o $@ $< $(SUPOBJ) $(WHOLE) $(LIBS) -lcmocka
 $(B)/tests/conformance/conformance: $(CONFOBJ) $(SUPOBJ) $(B)/libumndis.a
-	$(CC) $(LDFLAGS) -o $@ $(CONFOBJ) $(SUPOBJ) $(WHOLE) $(LIBS) -lcmocka -ljansson
+	$(Q)$(CC) $(LDFLAGS) -o $@ $(CONFOBJ) $(SUPOBJ) $(WHOLE) $(LIBS) -lcmocka -ljansson
 $(B)/bench/%: $(B)/bench/%.o $(B)/libumndis.a
-	$(CC) $(LDFLAGS) -o $@ $< $(WHOLE) $(LIBS)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $< $(WHOLE) $(LIBS)
 
 clean:
 	rm -rf build
