@@ -9,7 +9,7 @@
 /* ---- internal pools, published once -------------------------------------------------------------- */
 
 #define CLONE_TAG 0x6e6c4355u /* 'UCln' */
-static struct ndis_pool *nbl_pool, *nb_pool, *mdl_pool;
+static struct ndis_pool *nbl_pool, *nb_pool, *mdl_pool, *share_pool;
 
 static NDIS_COLD struct ndis_pool *publish(struct ndis_pool **where, struct ndis_pool *made)
 {
@@ -47,12 +47,20 @@ struct ndis_pool *ndis__internal_mdl_pool(void)
                                                                         false));
 }
 
+struct ndis_pool *ndis__internal_share_pool(void)
+{
+    struct ndis_pool *p = __atomic_load_n(&share_pool, __ATOMIC_ACQUIRE);
+
+    return likely(p != NULL) ? p : publish(&share_pool, ndis__pool_create(NDIS_POOL_SHARE, false, 0,
+                                                                          0, CLONE_TAG, false));
+}
+
 /* Every derived list must be freed by now; what is not, is reported. */
 void ndis__dp_stop(void)
 {
-    struct ndis_pool **all[] = { &nbl_pool, &nb_pool, &mdl_pool };
+    struct ndis_pool **all[] = { &nbl_pool, &nb_pool, &mdl_pool, &share_pool };
 
-    for (unsigned i = 0; i < 3; i++) {
+    for (unsigned i = 0; i < 4; i++) {
         if (*all[i])
             ndis__pool_destroy(*all[i], "end of NDIS (derived lists)");
         *all[i] = NULL;

@@ -37,7 +37,10 @@ enum ndis_block_flags {
 };
 struct ndis_tail {
     uint32_t state; /* LIVE or FREE */
-    uint32_t flags; /* enum ndis_block_flags */
+    uint16_t flags; /* enum ndis_block_flags */
+    /* Verify only: how many stacks hold the NBL as a send / as a receive (an intermediate driver may
+     * pass on the same NBL). */
+    uint8_t sent, received;
     union {
         void *next;                       /* free: next block of the central list */
         NET_BUFFER_LIST_CONTEXT *context; /* live: initial context that did not fit, or NULL */
@@ -56,6 +59,7 @@ enum ndis_pool_kind {
     NDIS_POOL_NBL = 0x504c424e,
     NDIS_POOL_NB = 0x5050424e,
     NDIS_POOL_MDL = 0x504c444d,
+    NDIS_POOL_SHARE = 0x50524853, /* struct ndis_share, receive.c */
 };
 #define NDIS_MAGAZINE 192u /* three refills of 64: a batch can go and come back without the lock */
 struct ndis_magazine {
@@ -142,6 +146,7 @@ static inline void ndis__block_free(struct ndis_pool *pool, void *block)
 struct ndis_pool *ndis__internal_nbl_pool(void); /* with NBs; NULL: no memory */
 struct ndis_pool *ndis__internal_nb_pool(void);
 struct ndis_pool *ndis__internal_mdl_pool(void);
+struct ndis_pool *ndis__internal_share_pool(void);
 
 /* ---- nb.c, mdl.c, context.c -------------------------------------------------------------------------- */
 /* Fills an NB whose MDL chain starts at mdl; the offset may lie in any MDL of the chain. */
@@ -163,6 +168,60 @@ static inline void *ndis__mdl_va(const MDL *mdl)
 {
     return mdl->MappedSystemVa;
 }
+
+/* ---- filter.c, receive.c, loopback.c, verify.c ------------------------------------------------------- */
+/*
+ * One indicated NBL that several bindings have got, or a looped-back copy. NdisReserved[0] of the
+ * original and of each clone points here; `saved` are the original's, which may belong to a share of
+ * the adapter below (an intermediate driver may indicate the NBL that it got).
+ */
+struct ndis_share {
+    struct ndis_adapter *adapter;
+    NET_BUFFER_LIST *original; /* NULL: a looped-back copy */
+    int64_t refs;
+    void *saved[2];
+};
+void NTAPI ndis__to_protocol(struct ndis_binding *b, NET_BUFFER_LIST *chain, ULONG port,
+                             ULONG count, ULONG flags);
+void ndis__loopback(struct ndis_binding *sender, NET_BUFFER_LIST *chain, ULONG port, ULONG flags);
+void ndis__loopback_free(NET_BUFFER_LIST *copy);
+bool ndis__filter_dest(const struct ndis_binding *b, const struct ndis_adapter *a, uint64_t dest);
+bool ndis__filter_multicast(const struct ndis_binding *b, uint64_t dest);
+/* First six bytes of the frame, first byte lowest; false: shorter. */
+bool ndis__frame_dest_slow(const NET_BUFFER_LIST *nbl, uint64_t *dest);
+
+#define NDIS_MAC_MASK 0xffffffffffffull
+static inline bool ndis__frame_dest(const NET_BUFFER_LIST *nbl, uint64_t *dest)
+{
+    const NET_BUFFER *nb = nbl->FirstNetBuffer;
+    const MDL *mdl = nb ? nb->CurrentMdl : NULL;
+    uint64_t word;
+
+    /* Eight bytes at once: a frame has at least fourteen. */
+    if (unlikely(!mdl || nb->CurrentMdlOffset + 8 > mdl->ByteCount || nb->DataLength < 8))
+        return ndis__frame_dest_slow(nbl, dest);
+    __builtin_memcpy(&word, (const char *)ndis__mdl_va(mdl) + nb->CurrentMdlOffset, 8);
+    *dest = word & NDIS_MAC_MASK;
+    return true;
+}
+static inline bool ndis__filter_quick(const struct ndis_binding *b, const struct ndis_adapter *a,
+                                      uint32_t filter, uint64_t dest)
+{
+    if (!(dest & 1))
+        return filter & NDIS_PACKET_TYPE_DIRECTED && dest == a->mac;
+    if (dest == NDIS_MAC_MASK)
+        return filter & NDIS_PACKET_TYPE_BROADCAST;
+    return filter & NDIS_PACKET_TYPE_ALL_MULTICAST ||
+           (filter & NDIS_PACKET_TYPE_MULTICAST && ndis__filter_multicast(b, dest));
+}
+
+enum ndis_verify_what {
+    NDIS_VERIFY_SEND, NDIS_VERIFY_SEND_COMPLETE, NDIS_VERIFY_RECEIVE, NDIS_VERIFY_RETURN
+};
+/* Checks a chain that a driver hands over; takes out of *chain what must not go on. Returns how many
+ * are left. function: the name for reports. flag_dispatch: the driver said DISPATCH_LEVEL. */
+ULONG ndis__verify_chain(enum ndis_verify_what what, NDIS_HANDLE handle, NET_BUFFER_LIST **chain,
+                         bool flag_dispatch, bool lent, const char *function);
 
 /* ---- handles on the data path: no table, no lock ------------------------------------------------------ */
 static inline bool ndis__quick(NDIS_HANDLE handle, enum ndis_kind kind, const char *function)

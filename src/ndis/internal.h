@@ -49,6 +49,7 @@ enum ndis_kind {
     NDIS_KIND_GENERIC = 0x47454e52,
     NDIS_KIND_BIND = 0x42494f50, /* BindContext: one bind operation, bind.c */
     NDIS_KIND_IFPROVIDER = 0x49465056,
+    NDIS_KIND_UNBIND = 0x554e4244, /* UnbindContext: inside the binding */
 };
 struct ndis_object {
     uint32_t kind; /* enum ndis_kind; DEAD (poisoned) once the handle is dead */
@@ -208,9 +209,15 @@ struct ndis_adapter {
     unsigned running_count;
     struct ndis_gate rx_gate;    /* open from restart begun until pause begun */
     struct ndis_outstanding rx_out; /* NBLs indicated and not yet back */
+    struct ndis_outstanding call_out; /* MiniportReturnNetBufferLists and the like under way */
     /* requests, filters */
     struct ndis_oid_queue oid;
     uint32_t filter_set;         /* what the miniport was last given */
+    uint64_t mac;                /* current address, first byte lowest; filter.c */
+    bool frames_802_3;           /* frames start with a destination address */
+    bool loopback;               /* some binding wants to see sends; filter.c */
+    unsigned multicast_union;    /* hash of the list that the miniport was last given */
+    bool resetting;              /* between RESET_START and RESET_END */
     /* ifs.c */
     NET_IFINDEX ifindex;
     NET_LUID luid;
@@ -248,11 +255,17 @@ struct ndis_binding {
     unsigned multicast_count, multicast_max;
     uint8_t (*multicast)[6];
     uint32_t lookahead;
+    struct umn_mutex multicast_lock; /* leaf, around `multicast` */
     /* binding.c */
     struct ndis_outstanding call_out; /* status callbacks under way: a close waits for them */
     struct ndis_bind_op *bind_op;     /* while the bind operation lasts */
-    struct umn_work close_work;
-    uint32_t close_queued, close_finished;
+    struct ndis_object unbind;        /* UnbindContext */
+    struct umn_work open_work, close_work;
+    NDIS_HANDLE *open_handle;         /* a pended open writes these two */
+    UINT *open_index;
+    UINT index;
+    bool unbind_requested;            /* NdisUnbindAdapter: never restarted again */
+    uint32_t close_queued, close_claimed, close_finished;
     unsigned refs;
     void *grave;
 };
@@ -288,6 +301,8 @@ void ndis__unbind(struct ndis_binding *b);                       /* inside an op
 bool ndis__protocol_wants(struct ndis_protocol *p, const char *adapter_name); /* Linkage\Bind */
 
 /* ---- data path, called by stack.c and binding.c ----------------------------------------------------- */
+/* Checks of NBL ownership, flags and links on every batch (debug builds: on). Before the first pool. */
+void umn__ndis_verify(bool on);
 void ndis__dp_stop(void); /* in umn__ndis_stop, after the last adapter: frees the internal pools */
 int ndis__dp_adapter_init(struct ndis_adapter *a);   /* gates, queue; in adapter creation */
 void ndis__dp_adapter_free(struct ndis_adapter *a);

@@ -207,6 +207,7 @@ static inline void nbl_init(struct ndis_pool *pool, NET_BUFFER_LIST *nbl, NET_BU
 
     tail->state = NDIS_BLOCK_LIVE;
     tail->flags = 0;
+    tail->sent = tail->received = 0;
     nbl->Next = NULL;
     nbl->FirstNetBuffer = nb;
     nbl->ParentNetBufferList = NULL;

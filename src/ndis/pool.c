@@ -43,6 +43,13 @@ bool ndis__verify = true;
 bool ndis__verify = false;
 #endif
 
+_Static_assert(sizeof(struct ndis_share) <= sizeof(MDL) + 2 * sizeof(PFN_NUMBER), "blocks fit");
+
+void umn__ndis_verify(bool on)
+{
+    ndis__verify = on;
+}
+
 struct slab {
     struct slab *next;
     char pad[56];
@@ -73,8 +80,8 @@ static void layout(struct ndis_pool *p)
         p->context = at = round64(at);
         at += sizeof(NET_BUFFER_LIST_CONTEXT) + p->context_size;
     }
-    if (p->kind == NDIS_POOL_MDL) {
-        /* For spans of data_size bytes; the tail follows the page numbers. */
+    if (p->kind == NDIS_POOL_MDL || p->kind == NDIS_POOL_SHARE) {
+        /* For spans of data_size bytes; the tail follows the page numbers. A share fits as well. */
         p->tail = (uint32_t)(sizeof(MDL) + sizeof(PFN_NUMBER) * (p->data_size / PAGE_SIZE + 2));
         p->tail = (p->tail + 15) & ~15u;
         at = p->tail + sizeof(struct ndis_tail);

@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Sends: from a binding down to the miniport, completions back to the binding that SourceHandle names,
+ * cancellation. A send is inside binding->tx_gate while the miniport runs and counted in
+ * binding->tx_out until its completion is on its way up. Batches all the way; no lock. <= DISPATCH.
+ */
+#include "ndis/data.h"
+
+static inline ULONG chain_length(const NET_BUFFER_LIST *nbl)
+{
+    ULONG n = 0;
+
+    for (; nbl; nbl = nbl->Next)
+        n++;
+    return n;
+}
+
+static void complete_to(struct ndis_binding *b, NET_BUFFER_LIST *chain, ULONG flags)
+{
+    ndis__out_add(&b->call_out, 1);
+    umn__point(UMN_OP_CALLBACK, b);
+    b->protocol->chars.SendNetBufferListsCompleteHandler(b->context, chain, flags);
+    ndis__out_sub(&b->call_out, 1);
+}
+
+/* The whole chain comes back at once with `status`: it never reached the miniport. */
+static NDIS_COLD void refuse(struct ndis_binding *b, NET_BUFFER_LIST *chain, NDIS_STATUS status,
+                             ULONG send_flags)
+{
+    enum ndis_binding_state state = __atomic_load_n(&b->state, __ATOMIC_RELAXED);
+
+    if (state == NDIS_BINDING_OPENING || state == NDIS_BINDING_CLOSING ||
+        state == NDIS_BINDING_UNBOUND)
+        umn__report("ST-04", 0, "NdisSendNetBufferLists on a binding of %s that is not running",
+                    b->protocol->service);
+    for (NET_BUFFER_LIST *nbl = chain; nbl; nbl = nbl->Next) {
+        if (ndis__verify && ndis__nbl_tail(nbl)->sent)
+            ndis__nbl_tail(nbl)->sent--;
+        nbl->Status = status;
+    }
+    complete_to(b, chain, send_flags & NDIS_SEND_FLAGS_DISPATCH_LEVEL
+                              ? NDIS_SEND_COMPLETE_FLAGS_DISPATCH_LEVEL
+                              : 0);
+}
+
+/*
+ * Sends a chain. Always asynchronous: each NBL comes back by ProtocolSendNetBufferListsComplete, with
+ * NDIS_STATUS_PAUSED if the binding is not running. The NBLs are not the caller's until then.
+ * <= DISPATCH_LEVEL. nf-ndis-ndissendnetbufferlists.md, IM-SND-01, IM-SND-02
+ */
+void NTAPI NdisSendNetBufferLists(NDIS_HANDLE NdisBindingHandle, PNET_BUFFER_LIST NetBufferLists,
+                                  NDIS_PORT_NUMBER PortNumber, ULONG SendFlags)
+{
+    struct ndis_binding *b = NdisBindingHandle;
+    NET_BUFFER_LIST *chain = NetBufferLists;
+    struct ndis_adapter *a;
+    unsigned slot;
+    ULONG n;
+
+    if (unlikely(!ndis__quick(b, NDIS_KIND_BINDING, "NdisSendNetBufferLists") || !chain))
+        return;
+    if (unlikely(ndis__verify))
+        n = ndis__verify_chain(NDIS_VERIFY_SEND, b, &chain,
+                               SendFlags & NDIS_SEND_FLAGS_DISPATCH_LEVEL, false,
+                               "NdisSendNetBufferLists");
+    else
+        n = chain_length(chain);
+    if (unlikely(!n))
+        return;
+    if (unlikely(!ndis__gate_enter(&b->tx_gate, &slot))) {
+        refuse(b, chain, NDIS_STATUS_PAUSED, SendFlags);
+        return;
+    }
+    a = b->adapter;
+    if (unlikely(a->resetting)) {
+        ndis__gate_leave(&b->tx_gate, slot);
+        refuse(b, chain, NDIS_STATUS_RESET_IN_PROGRESS, SendFlags);
+        return;
+    }
+    ndis__out_add(&b->tx_out, n);
+    if (unlikely(a->loopback || SendFlags & NDIS_SEND_FLAGS_CHECK_FOR_LOOPBACK))
+        ndis__loopback(b, chain, PortNumber, SendFlags);
+    umn__point(UMN_OP_CALLBACK, a);
+    a->driver->chars.SendNetBufferListsHandler(a->context, chain, PortNumber, SendFlags);
+    ndis__gate_leave(&b->tx_gate, slot);
+}
+
+static NDIS_COLD bool is_binding_of(struct ndis_adapter *a, struct ndis_binding *b)
+{
+    if (ndis__kind(b) == NDIS_KIND_BINDING && b->adapter == a)
+        return true;
+    umn__report("NBL-07", 0, "NdisMSendNetBufferListsComplete: SourceHandle is no binding of this "
+                             "adapter; the NBL cannot be completed");
+    return false;
+}
+
+/*
+ * Completes sends, with Status set in each NBL: in any order, of any binding. Each binding gets its
+ * runs. <= DISPATCH_LEVEL. nf-ndis-ndismsendnetbufferlistscomplete.md, IM-SND-06
+ */
+void NTAPI NdisMSendNetBufferListsComplete(NDIS_HANDLE MiniportAdapterHandle,
+                                           PNET_BUFFER_LIST NetBufferList, ULONG SendCompleteFlags)
+{
+    struct ndis_adapter *a = MiniportAdapterHandle;
+    NET_BUFFER_LIST *chain = NetBufferList;
+
+    if (unlikely(!ndis__quick(a, NDIS_KIND_ADAPTER, "NdisMSendNetBufferListsComplete")))
+        return;
+    if (unlikely(ndis__verify))
+        ndis__verify_chain(NDIS_VERIFY_SEND_COMPLETE, a, &chain,
+                           SendCompleteFlags & NDIS_SEND_COMPLETE_FLAGS_DISPATCH_LEVEL, false,
+                           "NdisMSendNetBufferListsComplete");
+    while (chain) {
+        struct ndis_binding *b = chain->SourceHandle;
+        NET_BUFFER_LIST *last = chain, *rest;
+        ULONG n = 1;
+
+        while ((rest = last->Next) && rest->SourceHandle == b) {
+            last = rest;
+            n++;
+        }
+        last->Next = NULL;
+        if (likely(b && b->obj.kind == NDIS_KIND_BINDING && b->adapter == a) ||
+            is_binding_of(a, b)) {
+            /* Not counted any more when the protocol hears of it: it may complete its pause there. */
+            ndis__out_add(&b->call_out, 1);
+            ndis__out_sub(&b->tx_out, n);
+            umn__point(UMN_OP_CALLBACK, b);
+            b->protocol->chars.SendNetBufferListsCompleteHandler(b->context, chain,
+                                                                 SendCompleteFlags);
+            ndis__out_sub(&b->call_out, 1);
+        }
+        chain = rest;
+    }
+}
+
+/*
+ * Asks the miniport below to give up sends with this cancel id; they still come back by completion.
+ * <= DISPATCH_LEVEL. nf-ndis-ndiscancelsendnetbufferlists.md, IM-CAN-01
+ */
+void NTAPI NdisCancelSendNetBufferLists(NDIS_HANDLE NdisBindingHandle, PVOID CancelId)
+{
+    struct ndis_binding *b = NdisBindingHandle;
+    struct ndis_adapter *a;
+    unsigned slot;
+
+    umn__check_irql(UMN_DISPATCH, "NdisCancelSendNetBufferLists");
+    if (!ndis__quick(b, NDIS_KIND_BINDING, "NdisCancelSendNetBufferLists"))
+        return;
+    a = b->adapter;
+    /* Behind a closed gate the miniport has nothing of this binding, or soon completes it. */
+    if (!a->driver->chars.CancelSendHandler || !ndis__gate_enter(&b->tx_gate, &slot))
+        return;
+    umn__point(UMN_OP_CALLBACK, a);
+    a->driver->chars.CancelSendHandler(a->context, CancelId);
+    ndis__gate_leave(&b->tx_gate, slot);
+}
+
+/* The high byte of cancel ids for one caller; different callers get different ones (the byte wraps
+ * after 255, as it must). <= DISPATCH_LEVEL. nf-ndis-ndisgeneratepartialcancelid.md */
+UCHAR NTAPI NdisGeneratePartialCancelId(void)
+{
+    static uint32_t last;
+
+    umn__check_irql(UMN_DISPATCH, "NdisGeneratePartialCancelId");
+    return (UCHAR)(__atomic_fetch_add(&last, 1, __ATOMIC_RELAXED) % 255 + 1);
+}
