@@ -208,9 +208,9 @@ static int load(const char *service, DRIVER_OBJECT **driver, NTSTATUS *status)
     }
     strcpy(record->service, service);
     umn__trace("driver.load", "%s: %s", service, umn__image_path(image));
-    /* the image is the driver object's from here on, or closed with it on failure */
     error = umn__driver_load(service, umn__image_entry(image), image, driver, status);
     if (error) {
+        umn__image_close(image); /* else it is the driver object's */
         plat_free(record);
         if (error == UMN_EDRIVER)
             umn__refuse(error, "service %s: DriverEntry failed with 0x%08x", service,

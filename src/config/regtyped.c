@@ -20,6 +20,8 @@ static int read_typed(const char *key, const char *name, uint32_t type, void **d
         plat_free(*data);
         return UMN_EINVAL;
     }
+    if (!error && type != REG_TYPE_DWORD && *size % 2)
+        ((char *)*data)[*size - 1] = 0; /* half a WCHAR is none */
     return error;
 }
 
