@@ -7,6 +7,9 @@
 #ifndef UMN_IMAGE_H
 #define UMN_IMAGE_H
 
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 #include <ntddk.h>
 #include "umndis/errors.h"
 
@@ -25,6 +28,8 @@ PDRIVER_INITIALIZE umn__image_entry(const struct umn_image *image);
 const char *umn__image_path(const struct umn_image *image);
 /* Whether an address lies in the image's code or data. */
 bool umn__image_contains(const struct umn_image *image, const void *address);
-void umn__image_close(struct umn_image *image);
+void umn__image_close(struct umn_image *image); /* NULL: nothing */
+/* Address of a driver-facing export of this library; NULL: there is none of that name. */
+const void *umn__image_export(const char *name);
 
 #endif

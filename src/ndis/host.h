@@ -6,6 +6,9 @@
 #ifndef UMN_NDIS_HOST_H
 #define UMN_NDIS_HOST_H
 
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 #include <ndis.h>
 #include "umndis/errors.h"
 
