@@ -228,7 +228,7 @@ int umn__x_run(void (*fn)(void *), void *arg)
     int error = umn__x_spawn(&main, fn, arg, "main");
     if (error)
         return error;
-    umn__x.main = main;
+    umn__x.main = umn__x.run_ctx = main;
     umn__x.inside = true;
     umn__x.run_end = umn__x.steps + (umn__x.config.step_limit ? umn__x.config.step_limit
                                                               : DEFAULT_STEP_LIMIT);
@@ -249,6 +249,7 @@ int umn__x_run(void (*fn)(void *), void *arg)
             umn__x_describe(umn__x.result);
         umn__mutexes = 0;
     }
+    umn__x.run_ctx = NULL;
     umn__x_release(main); /* after a failure its own reference is left, for stop */
     return umn__x.result;
 }

@@ -35,7 +35,8 @@ struct umn_explore {
     uint64_t hash;
     uint64_t run_length; /* picks of the same context in a row */
     uint32_t next_id, next_cpu;
-    struct umn_ctx *main;
+    struct umn_ctx *main;    /* the first context of the run, until it returns */
+    struct umn_ctx *run_ctx; /* the same, as long as umn__sched_run refers to it */
     struct umn_ctx *zombie; /* has ended; its stack goes back after the switch away from it */
     struct umn_fiber host;
     bool inside; /* umn__sched_run is on the host's stack */

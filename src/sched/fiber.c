@@ -133,3 +133,16 @@ void umn__fiber_switch(struct umn_fiber *from, struct umn_fiber *to, bool last)
     arrived(from->asan);
 #endif
 }
+
+void umn__fiber_left(struct umn_fiber *host)
+{
+#ifdef UMN_ASAN
+    if (host->stack) {
+        __sanitizer_start_switch_fiber(NULL, host->stack, host->size);
+        __sanitizer_finish_switch_fiber(NULL, NULL, NULL);
+    }
+#endif
+#ifdef UMN_TSAN
+    __tsan_switch_to_fiber(host->tsan, 0);
+#endif
+}

@@ -26,6 +26,8 @@ void umn__fiber_release(struct umn_fiber *f);
 void umn__fiber_host(struct umn_fiber *f);
 /* from: the running one. last: it will not be switched to again. */
 void umn__fiber_switch(struct umn_fiber *from, struct umn_fiber *to, bool last);
+/* Tells the sanitizers that a longjmp has left a fiber for the host's own frames. */
+void umn__fiber_left(struct umn_fiber *host);
 /* First call of every entry function: completes the switch for the sanitizers. */
 void umn__fiber_entered(void);
 

@@ -41,18 +41,8 @@ int umn__sched_run(void (*fn)(void *), void *arg)
     return Mode == EXPLORE ? umn__x_run(fn, arg) : umn__t_run(fn, arg);
 }
 
-/* A test that fails inside a fiber jumps to its own host frame: the run is left behind here. */
-static void forget_the_run(void)
-{
-    umn__self = NULL;
-    umn__mutexes = 0;
-    UmnPointsOn = 0;
-}
-
 void umn__sched_stop(void)
 {
-    if (Mode == EXPLORE)
-        forget_the_run();
     if (Mode == EXPLORE)
         umn__x_stop();
     else if (Mode == THREADS)

@@ -48,12 +48,14 @@ int umn__sched_start(const struct umn_sched_config *config);
  * UMN_ETIMEDOUT (step limit) or UMN_EMISMATCH (strict replay: text in umn__sched_describe).
  */
 int umn__sched_run(void (*fn)(void *), void *arg);
+/* explore: abandons what has not ended (after a failed run, or when a test has jumped out of one).
+ * References to contexts stay valid until released. */
 void umn__sched_stop(void);
 bool umn__sched_running(void);
 enum umn_backend umn__sched_backend(void);
 /* The wait-for picture after UMN_EHANG, one context a line; valid until the next start. */
 const char *umn__sched_describe(void);
-/* explore: the recorded decisions of the last run. The buffer lives until the next start. */
+/* explore: the recorded decisions since the start, over all runs. The buffer lives until the next start. */
 const void *umn__sched_trace(size_t *size);
 /* explore: steps so far and a running hash over (context, operation, object) of every step:
  * equal for equal seeds. */
@@ -74,6 +76,8 @@ enum umn_ctx_kind umn__ctx_kind(const struct umn_ctx *ctx);
 void umn__ctx_switches(void (*hook)(struct umn_ctx *from, struct umn_ctx *to)); /* e.g. set GS */
 /* Per-context slot for the nt layer (owner record of waits, held locks); NULL at creation. */
 void *umn__ctx_nt(struct umn_ctx *ctx);
+/* destroy is called by the ending context if nobody else refers to it, else by the one who drops the
+ * last reference; it must not park. */
 void umn__ctx_set_nt(struct umn_ctx *ctx, void *nt, void (*destroy)(void *nt));
 
 /* ---- IRQL and vCPUs ------------------------------------------------------------------------- */
@@ -137,7 +141,9 @@ uint32_t umn__choose(uint32_t n, const char *what);
  * `why` and `object` are for the wait-for picture.
  */
 int umn__park(uint64_t deadline, const char *why, const void *object);
-void umn__unpark(struct umn_ctx *ctx); /* <= DISPATCH, [any] */
+/* <= DISPATCH, [any]. No point. The caller makes sure that ctx exists: by a reference, or because the
+ * waiter must take a lock that the caller holds before it can go. */
+void umn__unpark(struct umn_ctx *ctx);
 
 /*
  * Leaf lock of host code: a few instructions, no point, no callback, no park inside. On explore it
