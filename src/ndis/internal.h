@@ -166,6 +166,7 @@ struct ndis_oid_queue {
     struct ndis_oid_item *running;
     struct umn_work work;
     bool work_queued, refuse;  /* refuse: halting, complete new requests with NDIS_STATUS_CLOSING */
+    bool calling;              /* the miniport's handler has not returned: start nothing */
     NDIS_STATUS refuse_status;
     struct umn_ctx *waiter;    /* ndis__oid_drain */
 };
@@ -216,7 +217,9 @@ struct ndis_adapter {
     uint64_t mac;                /* current address, first byte lowest; filter.c */
     bool frames_802_3;           /* frames start with a destination address */
     bool loopback;               /* some binding wants to see sends; filter.c */
-    unsigned multicast_union;    /* hash of the list that the miniport was last given */
+    unsigned multicast_count;    /* the list that the miniport was last given */
+    uint64_t *multicast;
+    uint32_t lookahead_set;      /* likewise */
     bool resetting;              /* between RESET_START and RESET_END */
     /* ifs.c */
     NET_IFINDEX ifindex;
@@ -246,14 +249,16 @@ struct ndis_binding {
     bool opened, open_pending, close_called, close_pending, unbinding, unbind_pending;
     struct ndis_completion open_done, bind_done, close_done, unbind_done;
     /* data path */
+    uint32_t data_kind;             /* NDIS_KIND_BINDING from init to free: completions and returns
+                                     * come while the handle is closing */
     struct ndis_gate tx_gate;       /* open while Running */
     struct ndis_outstanding tx_out; /* NBLs sent, not completed */
     struct ndis_outstanding rx_out; /* NBLs indicated to it, not returned */
     struct ndis_outstanding oid_out;/* its requests under way */
     /* filter.c */
     uint32_t packet_filter;
-    unsigned multicast_count, multicast_max;
-    uint8_t (*multicast)[6];
+    unsigned multicast_count;
+    uint64_t *multicast;         /* address, first byte lowest, | times added << 48; sorted */
     uint32_t lookahead;
     struct umn_mutex multicast_lock; /* leaf, around `multicast` */
     /* binding.c */
