@@ -36,7 +36,7 @@ CONFOBJ := $(patsubst %.c,$(B)/%.o,$(sort $(wildcard tests/conformance/*.c)))
 BENCH   := $(patsubst bench/%.c,$(B)/bench/%,$(sort $(wildcard bench/*.c)))
 WHOLE   := -Wl,--whole-archive $(B)/libumndis.a -Wl,--no-whole-archive
 
-.PHONY: all lib drivers unit conformance bench clean
+.PHONY: all lib drivers unit conformance bench docs clean
 all: lib drivers $(if $(CLIOBJ),$(B)/umndis) $(UNIT) $(if $(CONFOBJ),$(B)/tests/conformance/conformance) $(BENCH)
 lib: $(B)/libumndis.a
 drivers: $(DRIVERS:%=$(B)/drivers/%.so)
@@ -74,6 +74,10 @@ $(B)/tests/conformance/conformance: $(CONFOBJ) $(SUPOBJ) $(B)/libumndis.a
 	$(Q)$(CC) $(LDFLAGS) -o $@ $(CONFOBJ) $(SUPOBJ) $(WHOLE) $(LIBS) -lcmocka -ljansson
 $(B)/bench/%: $(B)/bench/%.o $(B)/libumndis.a
 	$(Q)$(CC) $(LDFLAGS) -o $@ $< $(WHOLE) $(LIBS)
+
+docs: docs/umndis.1
+docs/umndis.1: docs/umndis.1.scd
+	scdoc <$< >$@
 
 clean:
 	rm -rf build
