@@ -9,10 +9,27 @@
 struct im_script im_script;
 struct im_driver ims[IM_MAX];
 
+/* Names asked for and not withdrawn: a well-behaved driver cancels them before it goes. */
+static struct {
+    unsigned im;
+    char name[80];
+} asked[WORLD_VMS];
+static unsigned asked_count;
+
 void im_world_reset(void)
 {
     memset(&im_script, 0, sizeof im_script);
     memset(ims, 0, sizeof ims);
+    asked_count = 0;
+}
+
+static void forget(unsigned im, const char *name)
+{
+    for (unsigned i = asked_count; i-- > 0;)
+        if (asked[i].im == im && !strcmp(asked[i].name, name)) {
+            asked[i] = asked[--asked_count];
+            return;
+        }
 }
 
 static struct im_driver *im_of(const char *service)
@@ -23,7 +40,14 @@ static struct im_driver *im_of(const char *service)
 static void NTAPI ImUnload(PDRIVER_OBJECT driver)
 {
     struct im_driver *im = im_of(umn__driver_service(driver));
+    unsigned number = (unsigned)(im - ims);
     log_event("%s.unload", im->service);
+    for (unsigned i = asked_count; i-- > 0;) {
+        char name[80];
+        memcpy(name, asked[i].name, sizeof name);
+        if (asked[i].im == number)
+            im_cancel(number, name);
+    }
     if (im->protocol)
         NdisDeregisterProtocolDriver(im->protocol);
     NdisMDeregisterMiniportDriver(im->miniport);
@@ -104,6 +128,10 @@ NDIS_STATUS im_request(unsigned im, const char *name, void *context)
     log_event("tim%u.request %s", im, name);
     NDIS_STATUS status = NdisIMInitializeDeviceInstanceEx(ims[im].miniport, &string, context);
     log_event("tim%u.request.end %s %08x", im, name, (unsigned)status);
+    if (status == NDIS_STATUS_SUCCESS && asked_count < WORLD_VMS) {
+        asked[asked_count].im = im;
+        snprintf(asked[asked_count++].name, sizeof asked[0].name, "%s", name);
+    }
     return status;
 }
 
@@ -114,6 +142,7 @@ NDIS_STATUS im_cancel(unsigned im, const char *name)
     device_name(name, text, &string);
     NDIS_STATUS status = NdisIMCancelInitializeDeviceInstance(ims[im].miniport, &string);
     log_event("tim%u.cancel %s %08x", im, name, (unsigned)status);
+    forget(im, name);
     return status;
 }
 

@@ -1,0 +1,323 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The spy of spy.h. Imports: the slots of the loaded image that the dynamic linker filled. Entry
+ * points: the library's own copies of the characteristics. Nothing is locked: explore only.
+ */
+#include "spy.h"
+#include <elf.h>
+#include <link.h>
+#include <stdio.h>
+#include <sys/mman.h>
+#include "image/image.h"
+#include "ndis/internal.h"
+
+struct spy spy;
+static NDIS_MINIPORT_DRIVER_CHARACTERISTICS miniport;
+static NDIS_PROTOCOL_DRIVER_CHARACTERISTICS protocol;
+static uint32_t bind_ctx;
+
+static const char *text_of(const NDIS_STRING *name, char *out)
+{
+    unsigned n = name ? name->Length / 2u : 0;
+    for (unsigned i = 0; i < n && i < 79; i++)
+        out[i] = (char)name->Buffer[i];
+    out[n < 79 ? n : 79] = 0;
+    return out;
+}
+
+static uint32_t self_id(void)
+{
+    return umn__ctx_self() ? umn__ctx_id(umn__ctx_self()) : 0;
+}
+
+static const char *name_of(NDIS_HANDLE handle)
+{
+    return ndis__kind(handle) == NDIS_KIND_ADAPTER ? ((struct ndis_adapter *)handle)->name : "?";
+}
+
+static const char *name_of_context(NDIS_HANDLE context)
+{
+    umn_list_for_each (at, &ndis.adapters) {
+        struct ndis_adapter *a = umn_container_of(at, struct ndis_adapter, link);
+        if (a->context == context)
+            return a->name;
+    }
+    return "?";
+}
+
+/* ---- imports
+ * ------------------------------------------------------------------------------------- */
+static NDIS_STATUS NTAPI SpyRequest(NDIS_HANDLE driver, PNDIS_STRING name, NDIS_HANDLE context)
+{
+    struct spy_request *r = &spy.request[spy.requests < SPY_MAX ? spy.requests : SPY_MAX - 1];
+    char text[80];
+    spy.requests++;
+    r->driver = driver;
+    r->length = name->Length;
+    memcpy(r->name, name->Buffer, name->Length < sizeof r->name ? name->Length : sizeof r->name);
+    r->context = context;
+    r->ctx = self_id();
+    r->bind_ctx = bind_ctx;
+    r->locks = umn__locks_held();
+    log_event("mux.request %s", text_of(name, text));
+    NDIS_STATUS status = NdisIMInitializeDeviceInstanceEx(driver, name, context);
+    r->status = status;
+    log_event("mux.request.end %s %08x", text, (unsigned)status);
+    return status;
+}
+
+static NDIS_STATUS NTAPI SpyCancel(NDIS_HANDLE driver, PNDIS_STRING name)
+{
+    char text[80];
+    spy.cancels++;
+    text_of(name, text);
+    NDIS_STATUS status = NdisIMCancelInitializeDeviceInstance(driver, name);
+    log_event("mux.cancel %s %08x", text, (unsigned)status);
+    return status;
+}
+
+static NDIS_STATUS NTAPI SpyDeinit(NDIS_HANDLE handle)
+{
+    char name[80];
+    spy.deinits++;
+    snprintf(name, sizeof name, "%s", name_of(handle));
+    log_event("mux.deinit %s", name);
+    NDIS_STATUS status = NdisIMDeInitializeDeviceInstance(handle);
+    log_event("mux.deinit.end %s %08x", name, (unsigned)status);
+    return status;
+}
+
+static VOID NTAPI SpyReEnumerate(NDIS_HANDLE handle)
+{
+    log_event("mux.reenumerate");
+    NdisReEnumerateProtocolBindings(handle);
+}
+
+static NDIS_STATUS NTAPI SpyAttributes(NDIS_HANDLE handle, PNDIS_MINIPORT_ADAPTER_ATTRIBUTES a)
+{
+    NDIS_STATUS status = NdisMSetMiniportAttributes(handle, a);
+    log_event("mux.attributes %s %02x %08x", name_of(handle), ((NDIS_OBJECT_HEADER *)a)->Type,
+              (unsigned)status);
+    return status;
+}
+
+static NDIS_STATUS NTAPI SpyOpen(NDIS_HANDLE driver, NDIS_HANDLE context, PNDIS_OPEN_PARAMETERS p,
+                                 NDIS_HANDLE bind, PNDIS_HANDLE out)
+{
+    char text[80];
+    spy.opens++;
+    log_event("mux.open %s", text_of(p->AdapterName, text));
+    NDIS_STATUS status = spy.fail_open;
+    if (status == NDIS_STATUS_SUCCESS)
+        status = NdisOpenAdapterEx(driver, context, p, bind, out);
+    log_event("mux.open.end %s %08x", text, (unsigned)status);
+    return status;
+}
+
+static const struct {
+    const char *name;
+    void *with;
+} imports[] = {
+    {"NdisIMInitializeDeviceInstanceEx", SpyRequest},
+    {"NdisIMCancelInitializeDeviceInstance", SpyCancel},
+    {"NdisIMDeInitializeDeviceInstance", SpyDeinit},
+    {"NdisReEnumerateProtocolBindings", SpyReEnumerate},
+    {"NdisMSetMiniportAttributes", SpyAttributes},
+    {"NdisOpenAdapterEx", SpyOpen},
+};
+
+static unsigned patch_table(uintptr_t base, const Elf64_Rela *r, size_t count,
+                            const Elf64_Sym *symbols, const char *strings)
+{
+    unsigned done = 0;
+    for (; count--; r++) {
+        unsigned type = ELF64_R_TYPE(r->r_info);
+        if (type != R_X86_64_JUMP_SLOT && type != R_X86_64_GLOB_DAT)
+            continue;
+        const char *name = strings + symbols[ELF64_R_SYM(r->r_info)].st_name;
+        for (unsigned i = 0; i < sizeof imports / sizeof imports[0]; i++) {
+            if (strcmp(name, imports[i].name))
+                continue;
+            void **slot = (void **)(base + r->r_offset);
+            uintptr_t page = (uintptr_t)slot & ~(uintptr_t)4095;
+            mprotect((void *)page, 8192, PROT_READ | PROT_WRITE);
+            *slot = imports[i].with;
+            done++;
+        }
+    }
+    return done;
+}
+
+static uintptr_t address(uintptr_t base, uintptr_t value)
+{
+    return value < base ? base + value : value;
+}
+
+static int patch_image(struct dl_phdr_info *info, size_t size, void *arg)
+{
+    const struct umn_image *image = umn__driver_image(umn__driver_find("mux"));
+    const Elf64_Dyn *d = NULL;
+    for (unsigned i = 0; i < info->dlpi_phnum; i++)
+        if (info->dlpi_phdr[i].p_type == PT_DYNAMIC)
+            d = (const void *)(info->dlpi_addr + info->dlpi_phdr[i].p_vaddr);
+    if (!d || !umn__image_contains(image, d))
+        return 0;
+    const Elf64_Rela *rela = NULL, *plt = NULL;
+    const Elf64_Sym *symbols = NULL;
+    const char *strings = NULL;
+    size_t rela_size = 0, plt_size = 0;
+    for (; d->d_tag != DT_NULL; d++) {
+        uintptr_t at = address(info->dlpi_addr, d->d_un.d_ptr);
+        if (d->d_tag == DT_RELA)
+            rela = (const void *)at;
+        else if (d->d_tag == DT_RELASZ)
+            rela_size = d->d_un.d_val;
+        else if (d->d_tag == DT_JMPREL)
+            plt = (const void *)at;
+        else if (d->d_tag == DT_PLTRELSZ)
+            plt_size = d->d_un.d_val;
+        else if (d->d_tag == DT_SYMTAB)
+            symbols = (const void *)at;
+        else if (d->d_tag == DT_STRTAB)
+            strings = (const void *)at;
+    }
+    if (rela)
+        *(unsigned *)arg +=
+            patch_table(info->dlpi_addr, rela, rela_size / sizeof *rela, symbols, strings);
+    if (plt)
+        *(unsigned *)arg +=
+            patch_table(info->dlpi_addr, plt, plt_size / sizeof *plt, symbols, strings);
+    return 1;
+}
+
+/* ---- entry points
+ * ---------------------------------------------------------------------------------- */
+static NDIS_STATUS NTAPI SpyBind(NDIS_HANDLE context, NDIS_HANDLE bind, PNDIS_BIND_PARAMETERS p)
+{
+    char text[80];
+    uint32_t before = bind_ctx;
+    bind_ctx = self_id();
+    log_event("mux.bind %s", text_of(p->AdapterName, text));
+    NDIS_STATUS status = protocol.BindAdapterHandlerEx(context, bind, p);
+    bind_ctx = before;
+    log_event("mux.bind.end %s %08x", text, (unsigned)status);
+    return status;
+}
+
+static NDIS_STATUS NTAPI SpyUnbind(NDIS_HANDLE unbind, NDIS_HANDLE context)
+{
+    const struct ndis_binding *b = umn_container_of(unbind, struct ndis_binding, unbind);
+    char name[80];
+    snprintf(name, sizeof name, "%s", b->adapter->name);
+    log_event("mux.unbind %s", name);
+    NDIS_STATUS status = protocol.UnbindAdapterHandlerEx(unbind, context);
+    log_event("mux.unbind.end %s", name);
+    return status;
+}
+
+static NDIS_STATUS NTAPI SpyEvent(NDIS_HANDLE context, PNET_PNP_EVENT_NOTIFICATION n)
+{
+    log_event("mux.event %d %s", (int)n->NetPnPEvent.NetEvent, context ? "binding" : "all");
+    return protocol.NetPnPEventHandler(context, n);
+}
+
+static NDIS_STATUS NTAPI SpyInitialize(NDIS_HANDLE handle, NDIS_HANDLE context,
+                                       PNDIS_MINIPORT_INIT_PARAMETERS p)
+{
+    log_event("mux.init %s", name_of(handle));
+    NDIS_STATUS status = miniport.InitializeHandlerEx(handle, context, p);
+    log_event("mux.init.end %s %08x", name_of(handle), (unsigned)status);
+    return status;
+}
+
+static VOID NTAPI SpyHalt(NDIS_HANDLE context, NDIS_HALT_ACTION action)
+{
+    log_event("mux.halt %s action %d", name_of_context(context), (int)action);
+    miniport.HaltHandlerEx(context, action);
+}
+
+static VOID NTAPI SpyDevicePnp(NDIS_HANDLE context, PNET_DEVICE_PNP_EVENT event)
+{
+    log_event("mux.pnp %s %d", name_of_context(context), (int)event->DevicePnPEvent);
+    miniport.DevicePnPEventNotifyHandler(context, event);
+}
+
+void spy_mux(void)
+{
+    unsigned patched = 0;
+    struct ndis_mdriver *d = NULL;
+    struct ndis_protocol *p = NULL;
+    memset(&spy, 0, offsetof(struct spy, request));
+    spy.fail_open = NDIS_STATUS_SUCCESS;
+    bind_ctx = 0;
+    umn_list_for_each (at, &ndis.mdrivers) {
+        struct ndis_mdriver *x = umn_container_of(at, struct ndis_mdriver, link);
+        if (!strcmp(x->service, "mux"))
+            d = x;
+    }
+    umn_list_for_each (at, &ndis.protocols) {
+        struct ndis_protocol *x = umn_container_of(at, struct ndis_protocol, link);
+        if (!strcmp(x->service, "mux"))
+            p = x;
+    }
+    if (d && p)
+        dl_iterate_phdr(patch_image, &patched);
+    if (patched < sizeof imports / sizeof imports[0]) {
+        conf_fail(__FILE__, __LINE__, "spy_mux: %u imports found", patched);
+        return;
+    }
+    miniport = d->chars;
+    protocol = p->chars;
+    d->chars.InitializeHandlerEx = SpyInitialize;
+    d->chars.HaltHandlerEx = SpyHalt;
+    d->chars.DevicePnPEventNotifyHandler = SpyDevicePnp;
+    p->chars.BindAdapterHandlerEx = SpyBind;
+    p->chars.UnbindAdapterHandlerEx = SpyUnbind;
+    p->chars.NetPnPEventHandler = SpyEvent;
+}
+
+/* ---- devices
+ * ------------------------------------------------------------------------------------------ */
+void vm_create(struct vmdev *v, const char *service)
+{
+    memset(v, 0, sizeof *v);
+    world_vm_device(service, v->id, v->guid);
+    snprintf(v->name, sizeof v->name, "\\Device\\%s", v->guid);
+}
+
+void vm_list_text(const char *service, unsigned lower, char *const *names, unsigned count)
+{
+    char key[192];
+    snprintf(key, sizeof key, UMN_KEY_SERVICES "\\%s\\Parameters\\Adapters\\%s", service,
+             world_nic_guid(lower));
+    int e = umn__reg_set_multi(key, "UpperBindings", names, count);
+    if (e)
+        conf_fail(__FILE__, __LINE__, "UpperBindings: %s", umn_last_error());
+}
+
+void vm_list(const char *service, unsigned lower, const struct vmdev *v, unsigned count)
+{
+    static char *names[SPY_MAX];
+    for (unsigned i = 0; i < count && i < SPY_MAX; i++)
+        names[i] = (char *)v[i].name;
+    vm_list_text(service, lower, names, count);
+}
+
+static bool count_one(void *arg, const char *device, const char *service)
+{
+    ++*(unsigned *)arg;
+    return true;
+}
+
+unsigned vm_pending(void)
+{
+    unsigned n = 0;
+    umn__ndis_im_requests(count_one, &n);
+    return n;
+}
+
+int log_last(const char *prefix)
+{
+    int n = log_count(prefix);
+    return n ? log_find(prefix, n - 1) : -1;
+}
