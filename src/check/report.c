@@ -43,9 +43,9 @@ static void count_rule(const char *rule)
 static void print(const struct umn_report *r, const char *ctx)
 {
     char line[512];
-    int n = snprintf(line, sizeof line - 1,
-                     "umndis: report: %s (code 0x%X): %s [context %s, IRQL %u]", r->rule, r->code,
-                     r->text, ctx, r->irql);
+    int n =
+        snprintf(line, sizeof line - 1, "umndis: report: %s (code 0x%X): %s [context %s, IRQL %u]",
+                 r->rule, r->code, r->text, ctx, r->irql);
     if (n > (int)sizeof line - 2)
         n = (int)sizeof line - 2;
     line[n++] = '\n';
@@ -78,7 +78,8 @@ void umn__report(const char *rule, uint32_t code, const char *fmt, ...)
 }
 
 /* The rule that names a function of this family at this IRQL, as Driver Verifier's DDI compliance
- * rules do (wdm-irqlexpassive.md and its siblings); NDIS functions have the rules of the NDIS set. */
+ * rules do (wdm-irqlexpassive.md and its siblings); NDIS functions have the rules of the NDIS set.
+ */
 static const char *irql_rule(uint8_t max, const char *name)
 {
     static const struct {
@@ -86,14 +87,17 @@ static const char *irql_rule(uint8_t max, const char *name)
         const char *rule[3]; /* at most PASSIVE, APC, DISPATCH */
     } families[] = {
         {"NdisIM", {"Irql_IM_Function", "Irql_IM_Function", "Irql_IM_Function"}},
-        {"NdisIf", {"Irql_Interfaces_Function", "Irql_Interfaces_Function",
-                    "Irql_Interfaces_Function"}},
-        {"NdisM", {"Irql_Miniport_Driver_Function", "Irql_Miniport_Driver_Function",
-                   "Irql_Miniport_Driver_Function"}},
-        {"NdisF", {"Irql_Filter_Driver_Function", "Irql_Filter_Driver_Function",
-                   "Irql_Filter_Driver_Function"}},
-        {"Ndis", {"Irql_Miscellaneous_Function", "Irql_Miscellaneous_Function",
-                  "Irql_Miscellaneous_Function"}},
+        {"NdisIf",
+         {"Irql_Interfaces_Function", "Irql_Interfaces_Function", "Irql_Interfaces_Function"}},
+        {"NdisM",
+         {"Irql_Miniport_Driver_Function", "Irql_Miniport_Driver_Function",
+          "Irql_Miniport_Driver_Function"}},
+        {"NdisF",
+         {"Irql_Filter_Driver_Function", "Irql_Filter_Driver_Function",
+          "Irql_Filter_Driver_Function"}},
+        {"Ndis",
+         {"Irql_Miscellaneous_Function", "Irql_Miscellaneous_Function",
+          "Irql_Miscellaneous_Function"}},
         {"Ke", {"IrqlKePassive", "IrqlKeApcLte1", "IrqlKeDispatchLte"}},
         {"Ex", {"IrqlExPassive", "IrqlExApcLte1", "IrqlExAllocatePool"}},
         {"Io", {"IrqlIoPassive1", "IrqlIoApcLte", "IrqlIoDispatch"}},

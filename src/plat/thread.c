@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Host threads, the futex, the leaf mutex and the clocks. Owns nothing but the zero of the monotonic
- * clock, set once before main. Any thread; IRQL is unknown here.
+ * Host threads, the futex, the leaf mutex and the clocks. Owns nothing but the zero of the
+ * monotonic clock, set once before main. Any thread; IRQL is unknown here.
  */
 #include "plat/plat.h"
 
@@ -128,8 +128,8 @@ int plat_futex_wait(uint32_t *word, uint32_t expected, uint64_t deadline)
         ts.tv_nsec = (long)(at % UNITS_PER_SECOND) * NS_PER_UNIT;
         until = &ts;
     }
-    long rc = syscall(SYS_futex, word, FUTEX_WAIT_BITSET | FUTEX_PRIVATE_FLAG, expected, until, NULL,
-                      FUTEX_BITSET_MATCH_ANY);
+    long rc = syscall(SYS_futex, word, FUTEX_WAIT_BITSET | FUTEX_PRIVATE_FLAG, expected, until,
+                      NULL, FUTEX_BITSET_MATCH_ANY);
     return rc != 0 && errno == ETIMEDOUT ? UMN_ETIMEDOUT : 0;
 }
 
@@ -143,7 +143,8 @@ void plat_mutex_lock(struct plat_mutex *m)
 {
     uint32_t seen = 0;
     if (__builtin_expect(__atomic_compare_exchange_n(&m->state, &seen, 1, false, __ATOMIC_ACQUIRE,
-                                                     __ATOMIC_RELAXED), 1))
+                                                     __ATOMIC_RELAXED),
+                         1))
         return;
     for (int i = 0; i < SPINS; i++) {
         __builtin_ia32_pause();

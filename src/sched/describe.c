@@ -85,8 +85,7 @@ static void describe_ctx(const struct umn_ctx *ctx)
 void umn__x_describe(int error)
 {
     umn__x_describe_text("%s at step %llu, %llu us\n",
-                         error == UMN_EHANG ? "hang: nothing can run"
-                                            : "step limit reached",
+                         error == UMN_EHANG ? "hang: nothing can run" : "step limit reached",
                          (unsigned long long)umn__x.steps,
                          (unsigned long long)umn__x.now / UMN_UNITS_PER_US);
     umn_list_for_each (l, &umn__x.all) {

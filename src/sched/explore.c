@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The explore back end: one step after the other. Owns umn__x, the virtual clock and the list of
- * passive contexts that can run. Everything happens on the host thread inside umn__sched_run: no lock.
+ * passive contexts that can run. Everything happens on the host thread inside umn__sched_run: no
+ * lock.
  *
  * Who is enabled, at each step:
  *   vCPU with a bound context:  that context, if it is READY (not if it spins or is parked)
@@ -230,8 +231,8 @@ int umn__x_run(void (*fn)(void *), void *arg)
         return error;
     umn__x.main = umn__x.run_ctx = main;
     umn__x.inside = true;
-    umn__x.run_end = umn__x.steps + (umn__x.config.step_limit ? umn__x.config.step_limit
-                                                              : DEFAULT_STEP_LIMIT);
+    umn__x.run_end =
+        umn__x.steps + (umn__x.config.step_limit ? umn__x.config.step_limit : DEFAULT_STEP_LIMIT);
     UmnPointsOn = 1;
     umn__fiber_host(&umn__x.host);
     umn__x_describe_text(NULL);

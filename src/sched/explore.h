@@ -26,18 +26,18 @@ struct umn_explore {
     struct umn_list timers;    /* by due */
     struct umn_list spinners;
     unsigned nready, nctx;
-    unsigned busy; /* contexts that are neither idle nor gone */
+    unsigned busy;   /* contexts that are neither idle nor gone */
     bool timers_due; /* the first timer is due; vCPU timer_cpu fires it before its DPCs */
     unsigned timer_cpu;
     uint64_t now, next_event;
-    uint64_t seq;  /* source of umn_x_ctx.seq */
+    uint64_t seq;            /* source of umn_x_ctx.seq */
     uint64_t steps, run_end; /* run_end: the step at which this run is over its limit */
     uint64_t hash;
     uint64_t run_length; /* picks of the same context in a row */
     uint32_t next_id, next_cpu;
     struct umn_ctx *main;    /* the first context of the run, until it returns */
     struct umn_ctx *run_ctx; /* the same, as long as umn__sched_run refers to it */
-    struct umn_ctx *zombie; /* has ended; its stack goes back after the switch away from it */
+    struct umn_ctx *zombie;  /* has ended; its stack goes back after the switch away from it */
     struct umn_fiber host;
     bool inside; /* umn__sched_run is on the host's stack */
     bool dead;   /* a run failed: its contexts are abandoned, only stop is left */
@@ -45,7 +45,8 @@ struct umn_explore {
 };
 
 extern struct umn_explore umn__x;
-extern struct umn_ctx *umn__x_ready[UMN_MAX_CTX]; /* passive contexts able to run, by age of entry */
+/* Passive contexts able to run, in the order in which they became so. */
+extern struct umn_ctx *umn__x_ready[UMN_MAX_CTX];
 
 /* explore.c: lets the strategy choose who goes on, and returns when it is the caller's turn. Every
  * call is one step. The caller has set its own state (ready, parked ...) before. */

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Life of contexts on the explore back end, and start and stop of the scheduler. A context that ends
- * becomes the zombie: whoever runs next gives its stack back. Explore's host thread only.
+ * Life of contexts on the explore back end, and start and stop of the scheduler. A context that
+ * ends becomes the zombie: whoever runs next gives its stack back. Explore's host thread only.
  */
 #include "sched/explore.h"
 
+#include <stdio.h>
 #include <string.h>
 
 static void unlink_ctx(struct umn_ctx *ctx)
@@ -165,15 +166,10 @@ void umn__x_worker_main(void *p)
 
 static int make_own(struct umn_ctx **out, enum umn_ctx_kind kind, unsigned number)
 {
-    char name[] = "DPC 00";
-    char *digits = name + 4;
-    if (kind == UMN_CTX_WORKER) {
-        memcpy(name, "wrk ", 4);
-    }
-    digits[0] = (char)('0' + number / 10);
-    digits[1] = (char)('0' + number % 10);
-    int error = umn__x_new(out, kind,
-                           kind == UMN_CTX_DPC ? umn__x_dpc_main : umn__x_worker_main, name);
+    char name[16];
+    snprintf(name, sizeof name, "%s %02u", kind == UMN_CTX_DPC ? "DPC" : "worker", number);
+    int error =
+        umn__x_new(out, kind, kind == UMN_CTX_DPC ? umn__x_dpc_main : umn__x_worker_main, name);
     if (error)
         return error;
     (*out)->owned = true;
@@ -210,7 +206,7 @@ int umn__x_start(const struct umn_sched_config *config)
     return error;
 }
 
-/* A test that fails inside a fiber jumps to a frame of its own on the host's stack, out of the run. */
+/* A test that fails inside a fiber jumps out of the run to a frame of its own on the host's stack. */
 static void leave_the_run(void)
 {
     umn__fiber_left(&umn__x.host);

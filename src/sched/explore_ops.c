@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What contexts do on the explore back end: IRQL, parking, spin locks, DPCs, timers, work, time. Each
- * operation that others can see has a point before it; calls from outside a run just change the state.
- * Explore's host thread only.
+ * What contexts do on the explore back end: IRQL, parking, spin locks, DPCs, timers, work, time.
+ * Each operation that others can see has a point before it; calls from outside a run just change
+ * the state. Explore's host thread only.
  */
 #include "sched/explore.h"
 

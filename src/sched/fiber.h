@@ -13,8 +13,8 @@ struct umn_fiber {
     void *sp;
     void *stack; /* lowest usable byte; NULL: the host thread's own stack, or none yet */
     size_t size;
-    void *asan;  /* AddressSanitizer's fake stack while switched out */
-    void *tsan;  /* ThreadSanitizer's fiber */
+    void *asan; /* AddressSanitizer's fake stack while switched out */
+    void *tsan; /* ThreadSanitizer's fiber */
 };
 
 /* Takes a stack; the first switch to the fiber calls entry(arg), which must never return.

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Logical object numbers: an address gets the next number when it is first used, so that the hash
- * and the trace of a run hold no addresses. The number dies with the memory (plat_free_hook): a later
- * object at the same address is another object, whatever the heap does. Explore's host thread only.
+ * and the trace of a run hold no addresses. The number dies with the memory (plat_free_hook): a
+ * later object at the same address is another object, whatever the heap does. Explore's host thread
+ * only.
  */
 #include "sched/explore.h"
 
@@ -46,9 +47,9 @@ static uint32_t new_entry(void)
     }
     if (Used + 1 >= Capacity) {
         uint32_t more = Capacity ? Capacity * 2 : FIRST_ENTRIES;
-        void *p = Capacity ? plat_pages_grow(Entries, Capacity * sizeof *Entries,
-                                             more * sizeof *Entries)
-                           : plat_pages_map(more * sizeof *Entries, false);
+        void *p = Capacity
+                      ? plat_pages_grow(Entries, Capacity * sizeof *Entries, more * sizeof *Entries)
+                      : plat_pages_map(more * sizeof *Entries, false);
         if (!p)
             return 0;
         Entries = p;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The front of the scheduler: life, the parts of a context that both back ends share, and the choice
- * of the back end for each call. Owns which back end runs; start and stop are called by one host
- * thread while no context runs, so there is no lock.
+ * The front of the scheduler: life, the parts of a context that both back ends share, and the
+ * choice of the back end for each call. Owns which back end runs; start and stop are called by one
+ * host thread while no context runs, so there is no lock.
  */
 #include "sched/internal.h"
 
@@ -161,7 +161,8 @@ void umn__ctx_set_nt(struct umn_ctx *ctx, void *nt, void (*destroy)(void *nt))
     ctx->nt_destroy = destroy;
 }
 
-/* ---- IRQL, choices, blocking ------------------------------------------------------------------ */
+/* ---- IRQL, choices, blocking ------------------------------------------------------------------
+ */
 
 uint8_t umn__irql(void)
 {
@@ -261,7 +262,8 @@ uint32_t umn__spin_owner(const uint64_t *word)
     return (uint32_t)(__atomic_load_n(word, __ATOMIC_RELAXED) >> 32);
 }
 
-/* ---- DPCs, timers, work ----------------------------------------------------------------------- */
+/* ---- DPCs, timers, work -----------------------------------------------------------------------
+ */
 
 void umn__dpc_queue(struct umn_dpc *dpc, unsigned cpu, bool head)
 {
@@ -357,7 +359,8 @@ void umn__work_queue(struct umn_work *work)
         umn__t_work_queue(work);
 }
 
-/* ---- time, descriptors ------------------------------------------------------------------------- */
+/* ---- time, descriptors -------------------------------------------------------------------------
+ */
 
 uint64_t umn__now(void)
 {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Who goes on: the strategies of the explore back end, and the record of what they decided. Owns the
- * random generator and the trace. A trace is a header and one record of 8 bytes a decision, in host
- * (little endian) order; strict replay follows it and stops at the first difference.
+ * Who goes on: the strategies of the explore back end, and the record of what they decided. Owns
+ * the random generator and the trace. A trace is a header and one record of 8 bytes a decision, in
+ * host (little endian) order; strict replay follows it and stops at the first difference.
  */
 #include "sched/explore.h"
 
@@ -27,9 +27,9 @@ struct header {
 };
 
 struct record {
-    uint8_t op;     /* UMN_OP_CHOOSE: `value` is the choice, n its range cut to 16 bits */
-    uint8_t cpu;    /* vCPU of the picked context, if it is passive */
-    uint16_t n;     /* enabled contexts */
+    uint8_t op;  /* UMN_OP_CHOOSE: `value` is the choice, n its range cut to 16 bits */
+    uint8_t cpu; /* vCPU of the picked context, if it is passive */
+    uint16_t n;  /* enabled contexts */
     union {
         struct {
             uint16_t pick;
@@ -42,13 +42,13 @@ _Static_assert(sizeof(struct record) == 8, "records are part of the trace format
 
 static struct {
     uint64_t rng;
-    uint64_t low;                  /* PCT: the next lowest priority */
-    uint64_t change[PCT_CHANGES];  /* PCT: steps at which the running context becomes the lowest */
-    struct header *trace;          /* the record, kept over runs */
+    uint64_t low;                 /* PCT: the next lowest priority */
+    uint64_t change[PCT_CHANGES]; /* PCT: steps at which the running context becomes the lowest */
+    struct header *trace;         /* the record, kept over runs */
     size_t capacity, size;
-    bool lost;                     /* the record could not grow */
+    bool lost; /* the record could not grow */
     const struct record *replay, *replay_end;
-    uint32_t source;               /* strategy in the header: under replay the recorded one */
+    uint32_t source; /* strategy in the header: under replay the recorded one */
     bool mismatch;
 } S;
 
@@ -171,9 +171,9 @@ bool umn__x_mismatched(void)
 
 static const char *op_name(unsigned op)
 {
-    static const char *const names[] = {"yield", "spawn", "exit",  "park",   "unpark", "lock",
-                                        "unlock", "irql", "dpc",   "timer",  "work",   "atomic",
-                                        "callback", "irp", "alloc", "choose"};
+    static const char *const names[] = {"yield",    "spawn", "exit",  "park",  "unpark", "lock",
+                                        "unlock",   "irql",  "dpc",   "timer", "work",   "atomic",
+                                        "callback", "irp",   "alloc", "choose"};
     return op < sizeof names / sizeof names[0] ? names[op] : "?";
 }
 
@@ -181,8 +181,7 @@ static void mismatch(const struct record *found)
 {
     S.mismatch = true;
     umn__x_describe_text("replay left the trace at step %llu (%s)\n",
-                         (unsigned long long)umn__x.steps,
-                         umn__self ? umn__self->name : "start");
+                         (unsigned long long)umn__x.steps, umn__self ? umn__self->name : "start");
     if (S.replay == S.replay_end)
         umn__x_describe_text("expected: the end of the trace\n");
     else if (S.replay->op == UMN_OP_CHOOSE)
@@ -297,8 +296,8 @@ int umn__x_pick(struct umn_ctx *const *enabled, unsigned n, int cur, enum umn_op
 unsigned umn__x_pick_cpu(uint64_t free, unsigned home)
 {
     unsigned cpu = home;
-    bool random = umn__x.config.strategy == UMN_STRATEGY_RANDOM ||
-                  umn__x.config.strategy == UMN_STRATEGY_PCT;
+    bool random =
+        umn__x.config.strategy == UMN_STRATEGY_RANDOM || umn__x.config.strategy == UMN_STRATEGY_PCT;
     if (umn__x.config.strategy == UMN_STRATEGY_REPLAY) {
         cpu = Open.cpu < UMN_MAX_CPUS && (free >> Open.cpu & 1) ? Open.cpu : home;
     } else if ((free & (free - 1)) && random && (umn__x_random() & 7) == 0) {

@@ -12,7 +12,8 @@
 
 struct umn_threads umn__t;
 
-/* ---- system threads ---------------------------------------------------------------------------- */
+/* ---- system threads ----------------------------------------------------------------------------
+ */
 
 static struct umn_ctx *new_ctx(enum umn_ctx_kind kind, const char *name)
 {
@@ -112,7 +113,8 @@ void umn__t_release(struct umn_ctx *ctx)
     umn__ctx_drop(ctx);
 }
 
-/* ---- work items --------------------------------------------------------------------------------- */
+/* ---- work items ---------------------------------------------------------------------------------
+ */
 
 void umn__t_work_queue(struct umn_work *work)
 {
@@ -169,7 +171,8 @@ static void worker_main(void *ctx)
     umn__t_set_self(NULL);
 }
 
-/* ---- life --------------------------------------------------------------------------------------- */
+/* ---- life ---------------------------------------------------------------------------------------
+ */
 
 static bool all_idle(void)
 {
@@ -230,7 +233,7 @@ static int start_cpu(struct umn_t_cpu *cpu, unsigned number)
 static int start_worker(unsigned number)
 {
     char name[16];
-    snprintf(name, sizeof name, "wrk %02u", number);
+    snprintf(name, sizeof name, "worker %02u", number);
     struct umn_ctx *ctx = umn__t.worker[number] = new_ctx(UMN_CTX_WORKER, name);
     if (!ctx)
         return UMN_ENOMEM;

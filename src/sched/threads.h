@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Inside the threads back end. A vCPU is a lock, a host thread and queues. Whoever holds the lock is
- * at DISPATCH_LEVEL on the vCPU: its own thread while it runs DPCs, or a passive thread that raised.
+ * Inside the threads back end. A vCPU is a lock, a host thread and queues. Whoever holds the lock
+ * is at DISPATCH_LEVEL on the vCPU: its own thread while it runs DPCs, or a passive thread that
+ * raised.
  */
 #ifndef UMN_THREADS_H
 #define UMN_THREADS_H
@@ -38,7 +39,7 @@ struct umn_threads {
     /* Spawned threads: those that have ended wait to be joined, under `lock`. */
     struct plat_mutex lock;
     struct umn_list ended;
-    uint32_t live;   /* spawned and not ended */
+    uint32_t live;     /* spawned and not ended */
     uint32_t idle_seq; /* futex: moves when live or work_open becomes 0 */
     /* Work items, under work_lock. */
     struct plat_mutex work_lock;

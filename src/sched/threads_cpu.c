@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Virtual CPUs of the threads back end: taking and giving, DPC queues and the host thread's loop.
- * A DPC never runs while another context is at DISPATCH on the same vCPU, because both hold its lock.
- * The vCPU's own thread holds the lock for a whole round of events, timers, DPCs and polls, so that
- * code on the data path takes no lock; raise and lower in it only change a number.
+ * A DPC never runs while another context is at DISPATCH on the same vCPU, because both hold its
+ * lock. The vCPU's own thread holds the lock for a whole round of events, timers, DPCs and polls,
+ * so that code on the data path takes no lock; raise and lower in it only change a number.
  */
 #include "sched/threads.h"
 
-#define DPC_BATCH 64      /* per round: then waiting threads and descriptors get their turn */
+#define DPC_BATCH 64 /* per round: then waiting threads and descriptors get their turn */
 #define STAND_BACK_SPINS 200
 #define EVENTS 32
 

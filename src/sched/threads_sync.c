@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Parking, spin locks, timers and the busy wait of the threads back end. Timers of all vCPUs share one
- * leaf mutex; each vCPU has its own list and fires it in its own thread.
+ * Parking, spin locks, timers and the busy wait of the threads back end. Timers of all vCPUs share
+ * one leaf mutex; each vCPU has its own list and fires it in its own thread.
  */
 #include "sched/threads.h"
 

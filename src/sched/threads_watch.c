@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Watched descriptors and poll functions of the threads back end. Both belong to one vCPU and are
- * called and removed while it is held, so a removal needs no handshake. A removed watch stays in memory until the
- * vCPU's thread has been through the events that it had already taken from the poller.
+ * called and removed while it is held, so a removal needs no handshake. A removed watch stays in
+ * memory until the vCPU's thread has been through the events that it had already taken from the
+ * poller.
  */
 #include "sched/threads.h"
 

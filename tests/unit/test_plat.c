@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The Linux layer: counters and injected failures of memory, futex and mutex, poller, clocks, shared
- * objects, error texts. Host threads only; no scheduler runs.
+ * The Linux layer: counters and injected failures of memory, futex and mutex, poller, clocks,
+ * shared objects, error texts. Host threads only; no scheduler runs.
  */
 #include <setjmp.h>
 #include <stdarg.h>

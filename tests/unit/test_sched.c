@@ -59,7 +59,8 @@ static int run_once(void (*fn)(void *), enum umn_strategy strategy, uint64_t see
     return result;
 }
 
-/* ---- contexts, parking, time --------------------------------------------------------------------- */
+/* ---- contexts, parking, time
+ * --------------------------------------------------------------------- */
 
 static struct umn_ctx *Sleeper;
 static bool Flag;
@@ -183,7 +184,8 @@ static void nt_slot_is_destroyed_with_its_context(void **state)
     assert_true(Switches >= 8);
 }
 
-/* ---- IRQL, DPCs, locks ---------------------------------------------------------------------------- */
+/* ---- IRQL, DPCs, locks
+ * ---------------------------------------------------------------------------- */
 
 static void dpc_note(struct umn_dpc *dpc)
 {
@@ -217,8 +219,8 @@ static void dpc_main(void *arg)
 static void dpcs_run_before_the_thread_goes_on(void **state)
 {
     for (unsigned seed = 0; seed < 40; seed++) {
-        assert_int_equal(run_once(dpc_main, seed ? UMN_STRATEGY_RANDOM : UMN_STRATEGY_FIFO, seed,
-                                  seed % 4), 0);
+        assert_int_equal(
+            run_once(dpc_main, seed ? UMN_STRATEGY_RANDOM : UMN_STRATEGY_FIFO, seed, seed % 4), 0);
         assert_string_equal(Log, "d12hd3");
     }
 }
@@ -293,7 +295,8 @@ static void spin_locks_exclude(void **state)
     }
 }
 
-/* A holder on vCPU 0, a spinner bound to vCPU 1: while it spins no passive context can use vCPU 1. */
+/* A holder on vCPU 0, a spinner bound to vCPU 1: while it spins no passive context can use vCPU 1.
+ */
 static void spinner(void *arg)
 {
     uint8_t old = umn__irql_raise(UMN_DISPATCH);
@@ -412,7 +415,8 @@ static void polling_without_yield_is_not_for_ever(void **state)
         assert_int_equal(run_once(polls_for_flag, UMN_STRATEGY_PCT, seed, 1), 0);
 }
 
-/* ---- timers and work ------------------------------------------------------------------------------- */
+/* ---- timers and work
+ * ------------------------------------------------------------------------------- */
 
 static struct umn_timer Timer[3];
 static uint64_t Fired[3];
@@ -444,8 +448,8 @@ static void timers_fire_in_order_and_not_after_the_end(void **state)
 {
     umn__timer_fire_hook(fire);
     for (unsigned seed = 0; seed < 20; seed++) {
-        assert_int_equal(run_once(timer_main, seed ? UMN_STRATEGY_RANDOM : UMN_STRATEGY_FIFO, seed,
-                                  0), 0);
+        assert_int_equal(
+            run_once(timer_main, seed ? UMN_STRATEGY_RANDOM : UMN_STRATEGY_FIFO, seed, 0), 0);
         assert_string_equal(Log, "10");
         assert_false(umn__timer_disarm(&Timer[2])); /* stop has let go of it */
     }
@@ -514,7 +518,8 @@ static void calls_from_outside_contexts(void **state)
     stop();
 }
 
-/* ---- determinism ------------------------------------------------------------------------------------ */
+/* ---- determinism
+ * ------------------------------------------------------------------------------------ */
 
 static uint32_t Choices[8];
 

@@ -42,7 +42,8 @@ static void run_with(void (*fn)(void *), unsigned cpus, unsigned poll_us)
     assert_int_equal(plat_alloc_live(), 0);
 }
 
-/* ---- contexts --------------------------------------------------------------------------------------- */
+/* ---- contexts
+ * --------------------------------------------------------------------------------------- */
 
 static unsigned Done, NtDestroyed;
 
@@ -85,7 +86,8 @@ static void contexts_spawn_join_and_are_waited_for(void **state)
     assert_int_equal(NtDestroyed, 21);
 }
 
-/* ---- DPCs, IRQL, locks ------------------------------------------------------------------------------- */
+/* ---- DPCs, IRQL, locks
+ * ------------------------------------------------------------------------------- */
 
 #define CPUS 3
 static unsigned AtDispatch[CPUS]; /* contexts at DISPATCH on each vCPU: never 2 */
@@ -257,7 +259,8 @@ static void work_runs_and_run_waits_for_it(void **state)
     assert_int_equal(UnderMutex, 9000);
 }
 
-/* ---- timers ------------------------------------------------------------------------------------------ */
+/* ---- timers
+ * ------------------------------------------------------------------------------------------ */
 
 struct test_timer {
     struct umn_timer timer;
@@ -335,7 +338,8 @@ static void timers_fire_and_disarm(void **state)
     umn__timer_fire_hook(NULL);
 }
 
-/* ---- descriptors ------------------------------------------------------------------------------------- */
+/* ---- descriptors
+ * ------------------------------------------------------------------------------------- */
 
 struct pipe_end {
     int fds[2];
@@ -448,7 +452,8 @@ static void poll_functions_run_while_they_have_work(void **state)
     run_with(poll_main, 2, 0);
 }
 
-/* ---- idle, failures ---------------------------------------------------------------------------------- */
+/* ---- idle, failures
+ * ---------------------------------------------------------------------------------- */
 
 static void idle_main(void *arg)
 {
