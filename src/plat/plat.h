@@ -23,8 +23,9 @@ void *plat_realloc(void *p, size_t size);                /* new tail is not zero
 void plat_free(void *p);
 char *plat_strdup(const char *s);
 char *plat_asprintf(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
-size_t plat_alloc_live(void);  /* blocks allocated and not freed */
-uint64_t plat_alloc_count(void); /* allocations asked for since plat_fail_alloc_at, failed ones too */
+size_t plat_alloc_live(void); /* blocks allocated and not freed */
+uint64_t
+plat_alloc_count(void); /* allocations asked for since plat_fail_alloc_at, failed ones too */
 /*
  * Makes the allocation number `nth` (counted from 1, from this call on) fail once; 0 switches off.
  * plat_alloc_forgive(true) .. (false) brackets code of the harness itself whose allocations neither
@@ -41,7 +42,8 @@ void plat_free_hook(void (*hook)(void *p, size_t size));
  * scheduler's own records, which stay over runs. guard puts one inaccessible page below the result.
  */
 void *plat_pages_map(size_t size, bool guard);
-void *plat_pages_grow(void *p, size_t old_size, size_t new_size); /* may move; no guard; NULL: kept */
+void *plat_pages_grow(void *p, size_t old_size,
+                      size_t new_size); /* may move; no guard; NULL: kept */
 void plat_pages_unmap(void *p, size_t size, bool guard);
 
 /* Time in 100 ns units. monotonic starts near 0 at process start; wall is since 1601 (FILETIME). */

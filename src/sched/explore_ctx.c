@@ -206,7 +206,8 @@ int umn__x_start(const struct umn_sched_config *config)
     return error;
 }
 
-/* A test that fails inside a fiber jumps out of the run to a frame of its own on the host's stack. */
+/* A test that fails inside a fiber jumps out of the run to a frame of its own on the host's stack.
+ */
 static void leave_the_run(void)
 {
     umn__fiber_left(&umn__x.host);

@@ -31,12 +31,12 @@ struct umn_sched_config {
     /* explore only */
     enum umn_strategy strategy;
     uint64_t seed;
-    uint64_t step_limit;       /* 0 = 10 million */
-    const void *replay;        /* UMN_STRATEGY_REPLAY: a trace from umn__sched_trace */
+    uint64_t step_limit; /* 0 = 10 million */
+    const void *replay;  /* UMN_STRATEGY_REPLAY: a trace from umn__sched_trace */
     size_t replay_size;
     /* threads only */
-    bool pin;                  /* pin vCPU threads to host CPUs */
-    unsigned poll_us;          /* how long an idle vCPU polls before it sleeps; default 0 */
+    bool pin;         /* pin vCPU threads to host CPUs */
+    unsigned poll_us; /* how long an idle vCPU polls before it sleeps; default 0 */
 };
 
 /* ---- life ---------------------------------------------------------------------------------- */
@@ -55,7 +55,8 @@ bool umn__sched_running(void);
 enum umn_backend umn__sched_backend(void);
 /* The wait-for picture after UMN_EHANG, one context a line; valid until the next start. */
 const char *umn__sched_describe(void);
-/* explore: the recorded decisions since the start, over all runs. The buffer lives until the next start. */
+/* explore: the recorded decisions since the start, over all runs. The buffer lives until the next
+ * start. */
 const void *umn__sched_trace(size_t *size);
 /* explore: steps so far and a running hash over (context, operation, object) of every step:
  * equal for equal seeds. */
@@ -67,17 +68,17 @@ struct umn_ctx;
 enum umn_ctx_kind { UMN_CTX_THREAD, UMN_CTX_WORKER, UMN_CTX_DPC };
 /* New system thread at PASSIVE_LEVEL. The name is copied. *out (may be NULL) is one reference. */
 int umn__ctx_spawn(struct umn_ctx **out, void (*fn)(void *), void *arg, const char *name);
-void umn__ctx_join(struct umn_ctx *ctx);    /* waits for its end and drops the reference */
-void umn__ctx_release(struct umn_ctx *ctx); /* drops the reference without waiting */
-struct umn_ctx *umn__ctx_self(void);        /* NULL outside contexts [any] */
+void umn__ctx_join(struct umn_ctx *ctx);         /* waits for its end and drops the reference */
+void umn__ctx_release(struct umn_ctx *ctx);      /* drops the reference without waiting */
+struct umn_ctx *umn__ctx_self(void);             /* NULL outside contexts [any] */
 uint32_t umn__ctx_id(const struct umn_ctx *ctx); /* logical, by creation order, never 0 */
 const char *umn__ctx_name(const struct umn_ctx *ctx);
 enum umn_ctx_kind umn__ctx_kind(const struct umn_ctx *ctx);
 void umn__ctx_switches(void (*hook)(struct umn_ctx *from, struct umn_ctx *to)); /* e.g. set GS */
 /* Per-context slot for the nt layer (owner record of waits, held locks); NULL at creation. */
 void *umn__ctx_nt(struct umn_ctx *ctx);
-/* destroy is called by the ending context if nobody else refers to it, else by the one who drops the
- * last reference; it must not park. */
+/* destroy is called by the ending context if nobody else refers to it, else by the one who drops
+ * the last reference; it must not park. */
 void umn__ctx_set_nt(struct umn_ctx *ctx, void *nt, void (*destroy)(void *nt));
 
 /* ---- IRQL and vCPUs ------------------------------------------------------------------------- */
@@ -93,8 +94,8 @@ unsigned umn__cpu(void);       /* vCPU number; stable only at DISPATCH; 0 outsid
 unsigned umn__cpu_count(void); /* [any] */
 
 /*
- * The same two numbers without a call, for the data path (a call out of ms_abi code saves ten vector
- * registers). The front of a context; sched/internal.h asserts that it matches.
+ * The same two numbers without a call, for the data path (a call out of ms_abi code saves ten
+ * vector registers). The front of a context; sched/internal.h asserts that it matches.
  */
 struct umn_ctx_front {
     uint32_t id;
@@ -116,9 +117,22 @@ static inline unsigned umn__cpu_quick(void)
 
 /* ---- points and choices ---------------------------------------------------------------------- */
 enum umn_op {
-    UMN_OP_YIELD, UMN_OP_SPAWN, UMN_OP_EXIT, UMN_OP_PARK, UMN_OP_UNPARK, UMN_OP_LOCK, UMN_OP_UNLOCK,
-    UMN_OP_IRQL, UMN_OP_DPC, UMN_OP_TIMER, UMN_OP_WORK, UMN_OP_ATOMIC, UMN_OP_CALLBACK, UMN_OP_IRP,
-    UMN_OP_ALLOC, UMN_OP_CHOOSE
+    UMN_OP_YIELD,
+    UMN_OP_SPAWN,
+    UMN_OP_EXIT,
+    UMN_OP_PARK,
+    UMN_OP_UNPARK,
+    UMN_OP_LOCK,
+    UMN_OP_UNLOCK,
+    UMN_OP_IRQL,
+    UMN_OP_DPC,
+    UMN_OP_TIMER,
+    UMN_OP_WORK,
+    UMN_OP_ATOMIC,
+    UMN_OP_CALLBACK,
+    UMN_OP_IRP,
+    UMN_OP_ALLOC,
+    UMN_OP_CHOOSE
 };
 /* A place where another context may run first; put it BEFORE the visible operation. No-op (one
  * predictable branch) on threads. Illegal while a struct umn_mutex is held. */
@@ -141,8 +155,8 @@ uint32_t umn__choose(uint32_t n, const char *what);
  * `why` and `object` are for the wait-for picture.
  */
 int umn__park(uint64_t deadline, const char *why, const void *object);
-/* <= DISPATCH, [any]. No point. The caller makes sure that ctx exists: by a reference, or because the
- * waiter must take a lock that the caller holds before it can go. */
+/* <= DISPATCH, [any]. No point. The caller makes sure that ctx exists: by a reference, or because
+ * the waiter must take a lock that the caller holds before it can go. */
 void umn__unpark(struct umn_ctx *ctx);
 
 /*
@@ -201,7 +215,8 @@ uint64_t umn__now(void);      /* interrupt time; virtual on explore [any] */
 uint64_t umn__now_wall(void); /* system time since 1601; on explore a fixed start + umn__now() */
 void umn__stall(unsigned us); /* busy wait; on explore a yield that moves time */
 
-/* ---- file descriptors (threads only; explore returns UMN_ENOTSUP) ------------------------------ */
+/* ---- file descriptors (threads only; explore returns UMN_ENOTSUP) ------------------------------
+ */
 /* ready(watch, events) runs at DISPATCH on vCPU `cpu` whenever fd is ready (level triggered). */
 struct umn_watch;
 #define UMN_WATCH_IN 1u
