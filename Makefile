@@ -68,8 +68,8 @@ $(B)/drivers/$(1).so: $(patsubst %.c,$(B)/%.o,$(sort $(wildcard drivers/$(1)/*.c
 endef
 $(foreach d,$(DRIVERS),$(eval $(call driver_rule,$(d))))
 
-$(B)/tests/unit/%: $(B)/tests/unit/%.o $(SUPOBJ) $(B)/libumndis.a
-	$(Q)$(CC) $(LDFLAGS) -o $@ $< $(SUPOBJ) $(WHOLE) $(LIBS) -lcmocka
+$(B)/tests/unit/%: $(B)/tests/unit/%.o $(B)/libumndis.a
+	$(Q)$(CC) $(LDFLAGS) -o $@ $< $(WHOLE) $(LIBS) -lcmocka
 $(B)/tests/conformance/conformance: $(CONFOBJ) $(SUPOBJ) $(B)/libumndis.a
 	$(Q)$(CC) $(LDFLAGS) -o $@ $(CONFOBJ) $(SUPOBJ) $(WHOLE) $(LIBS) -lcmocka -ljansson
 $(B)/bench/%: $(B)/bench/%.o $(B)/libumndis.a
