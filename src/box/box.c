@@ -24,7 +24,7 @@ static struct {
     bool hung;           /* contexts are stuck: what they hold is not a leak of its own */
     size_t blocks;       /* plat_alloc_live before create */
     unsigned reports;    /* at the start of the run */
-    int start_error;
+    int start_error, left; /* of the run */
     void (*fn)(void *arg);
     void *arg;
 } Box;
@@ -86,26 +86,29 @@ stop_scheduler:
     return error;
 }
 
-/* What drivers have not given back, by tag, once all of them are unloaded. */
-static void check_left(void)
+/* What drivers have not given back once all of them are unloaded, as the run's refusal. The reports
+ * are nt's, at the end of the box. */
+static int check_left(void)
 {
-    struct umn_pool_usage usage[16];
-    unsigned tags = umn__pool_usage(usage, 16);
+    struct umn_pool_usage usage[8];
+    unsigned tags = umn__pool_usage(usage, 8);
+    char text[400] = "";
+    size_t used = 0;
 
-    for (unsigned i = 0; i < tags && i < 16; i++) {
-        char tag[5] = "";
+    for (unsigned i = 0; i < tags && i < 8 && used < sizeof text - 64; i++) {
+        char tag[4];
 
-        memcpy(tag, &usage[i].tag, 4);
+        memcpy(tag, &usage[i].tag, sizeof tag);
         for (unsigned k = 0; k < 4; k++)
             if (tag[k] < ' ' || tag[k] > '~')
                 tag[k] = '.';
-        umn__report("MEM-02", 0x62,
-                    "pool tag '%s': %zu block(s), %zu bytes left after every driver was unloaded",
-                    tag, usage[i].blocks, usage[i].bytes);
+        used += (size_t)snprintf(text + used, sizeof text - used, "%s%zu block(s) of pool '%.4s'",
+                                 used ? ", " : "", usage[i].blocks, tag);
     }
     if (umn__irp_live())
-        umn__report("MEM-03", 0, "%zu IRP(s) left after every driver was unloaded",
-                    umn__irp_live());
+        snprintf(text + used, sizeof text - used, "%s%zu IRP(s)", used ? ", " : "",
+                 umn__irp_live());
+    return umn__refuse(UMN_EREPORT, "box: left after every driver was unloaded: %s", text);
 }
 
 static void first_thread(void *arg)
@@ -118,7 +121,7 @@ static void first_thread(void *arg)
     Box.fn(Box.arg);
     umn__pnp_stop();
     if (umn__pool_live() > pool || umn__irp_live())
-        check_left();
+        Box.left = check_left();
 }
 
 int umn_box_run(void (*fn)(void *arg), void *arg)
@@ -129,7 +132,7 @@ int umn_box_run(void (*fn)(void *arg), void *arg)
         return umn__refuse(UMN_ESTATE, "box: %s", Box.hung ? "it hangs" : "not created");
     Box.fn = fn;
     Box.arg = arg;
-    Box.start_error = 0;
+    Box.start_error = Box.left = 0;
     Box.reports = umn__report_count();
     error = umn__sched_run(first_thread, NULL);
     if (error) {
@@ -138,7 +141,7 @@ int umn_box_run(void (*fn)(void *arg), void *arg)
     }
     if (Box.start_error)
         return Box.start_error;
-    return umn__report_count() != Box.reports ? UMN_EREPORT : 0;
+    return umn__report_count() != Box.reports ? UMN_EREPORT : Box.left;
 }
 
 void umn_box_destroy(void)

@@ -212,7 +212,9 @@ static int load(const char *service, DRIVER_OBJECT **driver, NTSTATUS *status)
     if (error) {
         umn__image_close(image); /* else it is the driver object's */
         plat_free(record);
-        if (error == UMN_EDRIVER)
+        if (error == UMN_EDRIVER && *status == STATUS_INSUFFICIENT_RESOURCES)
+            error = UMN_ENOMEM;
+        else if (error == UMN_EDRIVER)
             umn__refuse(error, "service %s: DriverEntry failed with 0x%08x", service,
                         (unsigned)*status);
         return error;

@@ -159,7 +159,10 @@ static NTSTATUS NTAPI BusEntry(DRIVER_OBJECT *driver, UNICODE_STRING *path)
 
 int cfg__bus_start(void)
 {
-    return umn__driver_load(BUS_SERVICE, BusEntry, NULL, &bus, NULL);
+    NTSTATUS status;
+    int error = umn__driver_load(BUS_SERVICE, BusEntry, NULL, &bus, &status);
+
+    return error && status == STATUS_INSUFFICIENT_RESOURCES ? UMN_ENOMEM : error;
 }
 
 void cfg__bus_stop(void)
