@@ -216,6 +216,16 @@ static int link_both(struct cfg_lists *lists, const char *protocol, const char *
     return error ? error : edit_upper_bind(cfg__list_add, lists, protocol, driver_key);
 }
 
+/* What a protocol keeps for its binding to an adapter that is going for good. */
+static int delete_binding_key(const char *protocol, const char *guid)
+{
+    char key[CFG_KEY_MAX];
+    int error = cfg__format(key, sizeof key, UMN_KEY_SERVICES "\\%s\\Parameters\\Adapters\\%s",
+                            protocol, guid);
+
+    return error || !umn__reg_key_exists(key) ? error : umn__reg_delete_key(key);
+}
+
 int cfg__unlink_all(struct cfg_lists *lists, const char *guid, const char *driver_key)
 {
     char linkage[CFG_KEY_MAX], **names;
@@ -226,8 +236,11 @@ int cfg__unlink_all(struct cfg_lists *lists, const char *guid, const char *drive
         error = umn__reg_get_multi(linkage, "UpperBind", &names, &count);
     if (error)
         return error == UMN_ENOENT || error == UMN_EINVAL ? 0 : error;
-    for (size_t i = 0; i < count && !error; i++)
+    for (size_t i = 0; i < count && !error; i++) {
         error = edit_linkage(cfg__list_remove, lists, names[i], guid);
+        if (!error)
+            error = delete_binding_key(names[i], guid);
+    }
     plat_free(names);
     return error;
 }

@@ -285,6 +285,16 @@ static int write_settings(const struct vm *vm, const char *key)
     return error ? error : cfg__write_settings(key, desc->settings, desc->count);
 }
 
+/* The upper protocol's settings for this binding: what Linux shall call the interface. */
+static int write_upper(const struct vm *vm)
+{
+    char key[CFG_KEY_MAX];
+    int error = cfg__format(key, sizeof key, UMN_KEY_SERVICES "\\%s\\Parameters\\Adapters\\%s",
+                            vm->desc->upper, vm->guid);
+
+    return error ? error : umn__reg_set_sz(key, "HostName", vm->name);
+}
+
 static int write_one(struct batch *b, struct vm *vm)
 {
     const struct umn_vm_desc *desc = vm->desc;
@@ -303,6 +313,8 @@ static int write_one(struct batch *b, struct vm *vm)
         error = upper_bindings(&b->lists, true, desc->service, desc->lower_guid, vm->guid);
     if (!error && desc->upper)
         error = cfg__link_new(&b->lists, desc->upper, vm->guid, key);
+    if (!error && desc->upper)
+        error = write_upper(vm);
     return error;
 }
 
