@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Names that people see, and the event log. PASSIVE_LEVEL unless a function says otherwise; no lock.
+ */
+#include "ndis/control.h"
+
+#include <string.h>
+
+/* FriendlyName of the device instance, else DriverDesc of its class key. plat_alloc'd or NULL. */
+char *ndis__friendly_name(DEVICE_OBJECT *pdo)
+{
+    const struct umn_registry_ops *reg = umn__registry();
+    const struct umn_devnode *node = umn__pdo_node(pdo);
+    char *path, *name = NULL;
+    void *key, *data;
+    uint32_t type;
+    size_t size;
+
+    if (!node || !node->instance_id)
+        return NULL;
+    path = plat_asprintf("\\Registry\\Machine\\System\\CurrentControlSet\\Enum\\%s",
+                         node->instance_id);
+    if (path && reg->open(NULL, path, false, &key) == 0) {
+        if (reg->get(key, "FriendlyName", &type, &data, &size) == 0) {
+            if (type == REG_SZ && size >= sizeof(WCHAR)) {
+                size_t n = 0;
+                while (n < size / sizeof(WCHAR) && ((const WCHAR *)data)[n])
+                    n++;
+                name = umn__utf8(data, n);
+            }
+            plat_free(data);
+        }
+        reg->close(key);
+    }
+    plat_free(path);
+    return name ? name : ndis__device_value(pdo, "DriverDesc");
+}
+
+/* The caller frees Buffer with NdisFreeMemory. Without a friendly name the device name stands in. */
+static NDIS_STATUS instance_name(const struct ndis_adapter *a, UNICODE_STRING *out)
+{
+    char *name = ndis__friendly_name(a->pdo);
+    WCHAR *wide = umn__utf16(name && *name ? name : a->name);
+    NDIS_STATUS status = NDIS_STATUS_RESOURCES;
+    size_t size;
+
+    plat_free(name);
+    if (!wide)
+        return status;
+    size = umn__wcslen(wide) * sizeof *wide;
+    out->Buffer = NdisAllocateMemoryWithTagPriority(NULL, (UINT)(size + sizeof *wide), 'NndU',
+                                                    NormalPoolPriority);
+    if (out->Buffer) {
+        memcpy(out->Buffer, wide, size + sizeof *wide);
+        out->Length = (USHORT)size;
+        out->MaximumLength = (USHORT)(size + sizeof *wide);
+        status = NDIS_STATUS_SUCCESS;
+    }
+    plat_free(wide);
+    return status;
+}
+
+/* nf-ndis-ndismqueryadapterinstancename.md. PASSIVE_LEVEL. RESOURCES. */
+UMN_EXPORT NDIS_STATUS NTAPI NdisMQueryAdapterInstanceName(PNDIS_STRING pAdapterInstanceName,
+                                                           NDIS_HANDLE MiniportHandle)
+{
+    ndis__entry_ok(UMN_PASSIVE, "NdisMQueryAdapterInstanceName");
+    if (!ndis__live(MiniportHandle, NDIS_KIND_ADAPTER, "NdisMQueryAdapterInstanceName"))
+        return NDIS_STATUS_FAILURE;
+    return instance_name(MiniportHandle, pAdapterInstanceName);
+}
+
+/* nf-ndis-ndisqueryadapterinstancename.md: of the adapter below a binding. RESOURCES. */
+UMN_EXPORT NDIS_STATUS NTAPI NdisQueryAdapterInstanceName(PNDIS_STRING pAdapterInstanceName,
+                                                          NDIS_HANDLE NdisBindingHandle)
+{
+    const struct ndis_binding *b = NdisBindingHandle;
+
+    ndis__entry_ok(UMN_DISPATCH, "NdisQueryAdapterInstanceName");
+    if (!ndis__live(NdisBindingHandle, NDIS_KIND_BINDING, "NdisQueryAdapterInstanceName"))
+        return NDIS_STATUS_FAILURE;
+    return instance_name(b->adapter, pAdapterInstanceName);
+}
+
+/* nf-ndis-ndisquerybindinstancename.md: of the adapter that is being bound to. RESOURCES. */
+UMN_EXPORT NDIS_STATUS NTAPI NdisQueryBindInstanceName(PNDIS_STRING pAdapterInstanceName,
+                                                       NDIS_HANDLE BindingContext)
+{
+    const struct ndis_bind_op *op = ndis__bind_op_find(BindingContext);
+
+    ndis__entry_ok(UMN_DISPATCH, "NdisQueryBindInstanceName");
+    if (!op) {
+        umn__report("HandleType", 0, "NdisQueryBindInstanceName outside a bind operation");
+        return NDIS_STATUS_FAILURE;
+    }
+    return instance_name(op->adapter, pAdapterInstanceName);
+}
+
+/*
+ * nf-ndis-ndiswriteerrorlogentry.md: here the event log is the trace. <= DISPATCH_LEVEL. The variable
+ * arguments are NumberOfErrorValues ULONGs; the first four are kept.
+ */
+UMN_EXPORT void NTAPI NdisWriteErrorLogEntry(NDIS_HANDLE NdisAdapterHandle, ULONG ErrorCode,
+                                             ULONG NumberOfErrorValues, ...)
+{
+    const struct ndis_adapter *a = NdisAdapterHandle;
+    const unsigned count = NumberOfErrorValues < 4 ? NumberOfErrorValues : 4;
+    unsigned values[4] = { 0 };
+    __builtin_ms_va_list args;
+
+    ndis__entry_ok(UMN_DISPATCH, "NdisWriteErrorLogEntry");
+    if (!ndis__live(NdisAdapterHandle, NDIS_KIND_ADAPTER, "NdisWriteErrorLogEntry"))
+        return;
+    __builtin_ms_va_start(args, NumberOfErrorValues);
+    for (unsigned i = 0; i < count; i++)
+        values[i] = __builtin_va_arg(args, ULONG);
+    __builtin_ms_va_end(args);
+    umn__trace("driver.log", "%s 0x%08x (%u) %x %x %x %x", a->name, ErrorCode, NumberOfErrorValues,
+               values[0], values[1], values[2], values[3]);
+}

@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What the host may see of adapters and ask them (host.h). PASSIVE_LEVEL; a snapshot is taken under
+ * ndis.lock and shown without it, while a reference keeps the adapter's strings.
+ */
+#include "ndis/control.h"
+
+#include <string.h>
+
+struct view {
+    struct umn_adapter_info info;
+    struct umn_binding_info *bindings;
+    unsigned room;
+};
+
+/* Bindings that are open, and binds whose open has not come yet. Lock held. Returns how many there
+ * are; fills at most `room`. */
+static unsigned fill_bindings(const struct ndis_adapter *a, struct umn_binding_info *out, unsigned room)
+{
+    unsigned n = 0;
+
+    umn_list_for_each (l, &a->bindings) {
+        const struct ndis_binding *b = umn_container_of(l, struct ndis_binding, adapter_link);
+        if (n < room)
+            out[n] = (struct umn_binding_info){
+                .protocol = b->protocol->service,
+                .state = ndis__binding_state_name(b->state),
+                .packet_filter = b->packet_filter,
+                .sends_out = (uint64_t)b->tx_out.count,
+                .receives_out = (uint64_t)b->rx_out.count,
+            };
+        n++;
+    }
+    umn_list_for_each (l, &ndis.bind_ops) {
+        const struct ndis_bind_op *op = umn_container_of(l, struct ndis_bind_op, link);
+        if (op->adapter != a || (op->binding && op->binding->opened))
+            continue;
+        if (n < room)
+            out[n] = (struct umn_binding_info){
+                .protocol = op->protocol->service,
+                .state = ndis__binding_state_name(NDIS_BINDING_OPENING),
+            };
+        n++;
+    }
+    return n;
+}
+
+static void fill(const struct ndis_adapter *a, struct view *v)
+{
+    const NDIS_MINIPORT_ADAPTER_GENERAL_ATTRIBUTES *g = &a->attr.general;
+    const struct umn_devnode *node = umn__pdo_node(a->pdo);
+
+    v->info = (struct umn_adapter_info){
+        .name = a->name,
+        .service = a->driver->service,
+        .instance_id = node && node->instance_id ? node->instance_id : "",
+        .state = ndis__adapter_state_name(a->state),
+        .virtual_miniport = a->is_vm,
+        .mtu = a->attr.have_general ? a->mtu : 0,
+        .ifindex = a->ifindex,
+        .luid = a->luid.Value,
+        .link_up = a->attr.have_general &&
+                   a->link_state.MediaConnectState == MediaConnectStateConnected,
+        .packet_filter = a->filter_set,
+        .binding = v->bindings,
+    };
+    if (a->attr.have_general) {
+        v->info.xmit_speed = a->link_state.XmitLinkSpeed;
+        v->info.rcv_speed = a->link_state.RcvLinkSpeed;
+        v->info.mac_len = (uint8_t)g->MacAddressLength;
+        memcpy(v->info.mac, g->CurrentMacAddress, sizeof v->info.mac);
+    }
+    v->info.bindings = fill_bindings(a, v->bindings, v->room);
+}
+
+/* False: no memory for the bindings, or the visitor has seen enough. */
+static bool show(struct ndis_adapter *a, bool (*visit)(void *, const struct umn_adapter_info *),
+                 void *arg)
+{
+    struct view v = { .room = 0 };
+    char *friendly;
+    bool more;
+
+    for (;;) {
+        umn__lock(&ndis.lock);
+        fill(a, &v);
+        umn__unlock(&ndis.lock);
+        if (v.info.bindings <= v.room)
+            break;
+        v.room = v.info.bindings;
+        plat_free(v.bindings);
+        v.bindings = plat_alloc(v.room * sizeof *v.bindings);
+        if (!v.bindings)
+            return false;
+    }
+    friendly = a->gone ? NULL : ndis__friendly_name(a->pdo);
+    v.info.friendly = friendly ? friendly : "";
+    more = visit(arg, &v.info);
+    plat_free(friendly);
+    plat_free(v.bindings);
+    return more;
+}
+
+void umn__ndis_adapters(bool (*visit)(void *arg, const struct umn_adapter_info *), void *arg)
+{
+    struct ndis_adapter *a = NULL;
+
+    while ((a = ndis__adapter_next(a)) != NULL) {
+        if (!show(a, visit, arg)) {
+            ndis__adapter_put(a);
+            return;
+        }
+    }
+}
+
+int umn__ndis_oid(const char *adapter, NDIS_REQUEST_TYPE type, NDIS_OID oid, void *buffer,
+                  unsigned *length, NDIS_STATUS *status)
+{
+    struct ndis_adapter *a = ndis__adapter_ref(adapter);
+    uint32_t size = *length;
+
+    if (!a)
+        return UMN_ENOENT;
+    *status = ndis__oid_own(a, type, oid, buffer, &size);
+    *length = size;
+    ndis__adapter_put(a);
+    return 0;
+}
+
+int umn__ndis_statistics(const char *adapter, NDIS_STATISTICS_INFO *out)
+{
+    unsigned length = sizeof *out;
+    NDIS_STATUS status;
+    int error;
+
+    memset(out, 0, sizeof *out);
+    out->Header = (NDIS_OBJECT_HEADER){ NDIS_OBJECT_TYPE_DEFAULT, NDIS_STATISTICS_INFO_REVISION_1,
+                                        NDIS_SIZEOF_STATISTICS_INFO_REVISION_1 };
+    error = umn__ndis_oid(adapter, NdisRequestQueryStatistics, OID_GEN_STATISTICS, out, &length,
+                          &status);
+    if (error)
+        return error;
+    return status == NDIS_STATUS_SUCCESS ? 0 : UMN_EIO;
+}
