@@ -401,7 +401,9 @@ void NTAPI NdisReturnNetBufferLists(NDIS_HANDLE NdisBindingHandle, PNET_BUFFER_L
     bool shared = false;
     ULONG n = 0;
 
-    if (unlikely(!ndis__quick(b, NDIS_KIND_BINDING, "NdisReturnNetBufferLists")))
+    /* Also while the binding closes: it waits for just these. */
+    if (unlikely(!b || b->data_kind != NDIS_KIND_BINDING) &&
+        !ndis__is(b, NDIS_KIND_BINDING, "NdisReturnNetBufferLists"))
         return;
     if (unlikely(ndis__verify))
         ndis__verify_chain(NDIS_VERIFY_RETURN, b, &chain,

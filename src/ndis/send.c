@@ -85,10 +85,8 @@ void NTAPI NdisSendNetBufferLists(NDIS_HANDLE NdisBindingHandle, PNET_BUFFER_LIS
     ndis__gate_leave(&b->tx_gate, slot);
 }
 
-static NDIS_COLD bool is_binding_of(struct ndis_adapter *a, struct ndis_binding *b)
+static NDIS_COLD bool no_binding_of(struct ndis_adapter *a)
 {
-    if (ndis__kind(b) == NDIS_KIND_BINDING && b->adapter == a)
-        return true;
     umn__report("NBL-07", 0, "NdisMSendNetBufferListsComplete: SourceHandle is no binding of this "
                              "adapter; the NBL cannot be completed");
     return false;
@@ -120,8 +118,8 @@ void NTAPI NdisMSendNetBufferListsComplete(NDIS_HANDLE MiniportAdapterHandle,
             n++;
         }
         last->Next = NULL;
-        if (likely(b && b->obj.kind == NDIS_KIND_BINDING && b->adapter == a) ||
-            is_binding_of(a, b)) {
+        if (likely(b && b->data_kind == NDIS_KIND_BINDING && b->adapter == a) ||
+            no_binding_of(a)) {
             /* Not counted any more when the protocol hears of it: it may complete its pause there. */
             ndis__out_add(&b->call_out, 1);
             ndis__out_sub(&b->tx_out, n);
