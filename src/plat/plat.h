@@ -93,6 +93,17 @@ void plat_random(void *buf, size_t len);
 int plat_dl_open(const char *path, void **handle, char **why);
 void *plat_dl_sym(void *handle, const char *name);
 void plat_dl_close(void *handle);
+/* (src/plat/dl.c) Whether the file is mapped now, by an open that has not ended or cannot end. */
+bool plat_dl_loaded(const char *path);
+/* Opens a private copy of the bytes: fresh data whatever else is mapped. The name is for messages. */
+int plat_dl_open_copy(const void *data, size_t size, const char *name, void **handle, char **why);
+/* A symbol of the program and what it was linked with; *own (may be NULL): it is the program's. */
+const void *plat_dl_find(const char *name, bool *own);
+/* The addresses [*from, *to) that the object occupies. */
+int plat_dl_range(void *handle, uintptr_t *from, uintptr_t *to);
+/* A whole regular file of at most max bytes, to be freed with plat_free. UMN_ENOENT, UMN_EPERM,
+ * UMN_EINVAL (not a regular file, too large), UMN_ENOMEM, UMN_EIO. */
+int plat_file_read(const char *path, size_t max, void **data, size_t *size);
 
 /*
  * A lock on a file that lives as long as the holder: whoever holds it has written its process id
