@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the host may see of adapters and ask them (host.h). PASSIVE_LEVEL; a snapshot is taken under
+ * What the host may see of adapters (host.h). PASSIVE_LEVEL; a snapshot is taken under
  * ndis.lock and shown without it, while a reference keeps the adapter's strings.
  */
 #include "ndis/control.h"
@@ -111,34 +111,4 @@ void umn__ndis_adapters(bool (*visit)(void *arg, const struct umn_adapter_info *
             return;
         }
     }
-}
-
-int umn__ndis_oid(const char *adapter, NDIS_REQUEST_TYPE type, NDIS_OID oid, void *buffer,
-                  unsigned *length, NDIS_STATUS *status)
-{
-    struct ndis_adapter *a = ndis__adapter_ref(adapter);
-    uint32_t size = *length;
-
-    if (!a)
-        return UMN_ENOENT;
-    *status = ndis__oid_own(a, type, oid, buffer, &size);
-    *length = size;
-    ndis__adapter_put(a);
-    return 0;
-}
-
-int umn__ndis_statistics(const char *adapter, NDIS_STATISTICS_INFO *out)
-{
-    unsigned length = sizeof *out;
-    NDIS_STATUS status;
-    int error;
-
-    memset(out, 0, sizeof *out);
-    out->Header = (NDIS_OBJECT_HEADER){ NDIS_OBJECT_TYPE_DEFAULT, NDIS_STATISTICS_INFO_REVISION_1,
-                                        NDIS_SIZEOF_STATISTICS_INFO_REVISION_1 };
-    error = umn__ndis_oid(adapter, NdisRequestQueryStatistics, OID_GEN_STATISTICS, out, &length,
-                          &status);
-    if (error)
-        return error;
-    return status == NDIS_STATUS_SUCCESS ? 0 : UMN_EIO;
 }
