@@ -296,6 +296,7 @@ void umn__ndis_stop(void)
         umn_list_remove(g);
         open_grave(umn_container_of(g, struct grave, link));
     }
+    ndis__dp_stop();
     ndis.graves = 0;
     ndis.started = false;
 }
