@@ -30,7 +30,7 @@ struct vm {
 struct batch {
     struct vm *vm;
     size_t count;
-    struct cfg_names taken;   /* "n<name>" and "a<service>/<lower>/<vlan>/<address>" */
+    struct cfg_names taken;   /* "n<name>", "a<component>/<lower>/<vlan>/<address>" */
     struct cfg_lists lists;
     bool committed;
 };
@@ -130,59 +130,75 @@ static int check_one(struct vm *vm)
 
 /* ---- what exists ------------------------------------------------------------------------------------ */
 
-static int address_word(char word[256], const char *service, const char *lower, int vlan,
+static int address_word(char word[256], const char *service, const char *lower, const char *vlan,
                         const char *address)
 {
-    return cfg__format(word, 256, "a%s/%s/%d/%s", service, lower, vlan, address);
+    return cfg__format(word, 256, "aroot\\umn_%s_vm/%s/%s/%s", service, lower, vlan, address);
 }
 
-/* The names and addresses that one device takes. */
-static int scan_device(struct cfg_names *taken, const struct umn_device_info *info)
+/* The same from a driver key, whose ComponentId stands for the service. NULL: it takes none. */
+static char *address_of(const char *key, int *error)
 {
-    char key[CFG_KEY_MAX], word[256], *name, *address = NULL, *lower = NULL, *vlan = NULL;
-    int error = umn__pnp_driver_key(info->instance_id, key);
+    static const char *const names[] = {"ComponentId", "LowerAdapter", "VlanId", "NetworkAddress"};
+    char *text[4] = {0}, *word = NULL;
+    unsigned n = 0;
 
-    if (error)
-        return error == UMN_ENOMEM ? error : 0;
+    for (; n < 4 && (text[n] = cfg__setting_text(key, names[n], error)); n++)
+        ;
+    if (n == 4) {
+        word = plat_asprintf("a%s/%s/%s/%s", text[0], text[1], text[2], text[3]);
+        *error = word ? 0 : UMN_ENOMEM;
+    }
+    while (n-- > 0)
+        plat_free(text[n]);
+    return word;
+}
+
+/* The name and the address that the device of one driver key takes. */
+static int scan_driver_key(struct cfg_names *taken, const char *key)
+{
+    char *name, *word = NULL, *address;
+    int error;
+
     name = cfg__setting_text(key, "HostName", &error);
     if (name) {
-        error = cfg__format(word, sizeof word, "n%s", name);
-        error = error ? 0 : cfg__names_add(taken, word, NULL);
+        word = plat_asprintf("n%s", name);
+        error = word ? cfg__names_add(taken, word, NULL) : UMN_ENOMEM;
     }
+    plat_free(word);
     plat_free(name);
-    if (!error)
-        lower = cfg__setting_text(key, "LowerAdapter", &error);
-    if (!error && lower)
-        address = cfg__setting_text(key, "NetworkAddress", &error);
-    if (!error && address)
-        vlan = cfg__setting_text(key, "VlanId", &error);
-    if (!error && vlan &&
-        !cfg__format(word, sizeof word, "a%s/%s/%s/%s", info->service, lower, vlan, address))
-        error = cfg__names_add(taken, word, NULL);
-    plat_free(lower);
+    if (error)
+        return error;
+    address = address_of(key, &error);
+    if (address)
+        error = cfg__names_add(taken, address, NULL);
     plat_free(address);
-    plat_free(vlan);
     return error;
 }
 
-struct scan {
-    struct cfg_names *taken;
-    int error;
-};
-
-static bool scan_visit(void *arg, const struct umn_device_info *info)
+static int scan(struct cfg_names *taken)
 {
-    struct scan *scan = arg;
+    char **numbers;
+    size_t count;
+    int error = umn__reg_subkeys(UMN_KEY_CLASS_NET, &numbers, &count);
 
-    scan->error = scan_device(scan->taken, info);
-    return scan->error == 0;
+    if (error)
+        return error == UMN_ENOENT ? 0 : error;
+    for (size_t i = 0; i < count && !error; i++) {
+        char key[CFG_KEY_MAX];
+
+        if (cfg__format(key, sizeof key, UMN_KEY_CLASS_NET "\\%s", numbers[i]) == 0)
+            error = scan_driver_key(taken, key);
+    }
+    plat_free(numbers);
+    return error;
 }
 
 /* Takes the name and the address, or refuses. */
 static int take(struct batch *b, struct vm *vm)
 {
     const struct umn_vm_desc *desc = vm->desc;
-    char word[256];
+    char word[256], vlan[16];
     bool there = false;
     int error = 0;
 
@@ -196,7 +212,8 @@ static int take(struct batch *b, struct vm *vm)
     }
     if (error || !*vm->address)
         return error;
-    error = address_word(word, desc->service, desc->lower_guid, desc->vlan, vm->address);
+    snprintf(vlan, sizeof vlan, "%d", desc->vlan);
+    error = address_word(word, desc->service, desc->lower_guid, vlan, vm->address);
     if (!error)
         error = cfg__names_add(&b->taken, word, &there);
     if (there)
@@ -234,16 +251,12 @@ static int make_names(struct batch *b)
 
 static int check_all(struct batch *b)
 {
-    struct scan scan = {.taken = &b->taken};
     int error = 0;
 
     for (size_t i = 0; i < b->count && !error; i++)
         error = check_one(&b->vm[i]);
-    if (!error) {
-        error = cfg__devices_visit(scan_visit, &scan);
-        if (scan.error)
-            error = scan.error;
-    }
+    if (!error)
+        error = scan(&b->taken);
     for (size_t i = 0; i < b->count && !error; i++)
         error = take(b, &b->vm[i]);
     return error ? error : make_names(b);

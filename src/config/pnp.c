@@ -71,11 +71,13 @@ static NTSTATUS send_irp(struct cfg_device *d, UCHAR minor, const char *name)
 static void send_remove(struct cfg_device *d)
 {
     send_irp(d, IRP_MN_REMOVE_DEVICE, "IRP_MN_REMOVE_DEVICE");
-    if (umn__device_top(d->node.pdo) != d->node.pdo)
+    if (umn__device_top(d->node.pdo) != d->node.pdo) {
         umn__report("RemoveDevice", 0,
                     "driver %s left its device object attached above %s after "
                     "IRP_MN_REMOVE_DEVICE (irp-mn-remove-device.md)",
                     d->service, d->instance_id);
+        IoDetachDevice(d->node.pdo);
+    }
     cfg__bus_delete_pdo(&d->node);
 }
 

@@ -26,6 +26,8 @@ struct reg_waiter {
     struct umn_ctx *ctx;
 };
 
+static void detach(struct reg_key *key);
+
 /* ---- transactions ------------------------------------------------------------------------------ */
 
 int reg__need_open(void)
@@ -113,7 +115,7 @@ static void undo(void)
         if (c->kind == CHANGE_VALUE)
             reg__put(c->key, c->is ? c->is->name : c->was->name, c->was);
         else if (c->kind == CHANGE_KEY_NEW)
-            reg__detach(c->key);
+            detach(c->key);
         else
             reg__attach(c->parent, c->key);
     }
@@ -278,8 +280,28 @@ static size_t characters(const char *text, size_t length)
     return n;
 }
 
+/* Paths from the root walked lately: an operation touches the same few keys over and over. */
+static struct reg_key *recent(const char *path)
+{
+    for (unsigned i = 0; i < REG_RECENT; i++)
+        if (Reg.recent[i].key && strcmp(Reg.recent[i].path, path) == 0)
+            return Reg.recent[i].key;
+    return NULL;
+}
+
+static void remember(const char *path, struct reg_key *key)
+{
+    struct reg_recent *r = &Reg.recent[Reg.next_recent++ % REG_RECENT];
+    size_t size = strlen(path) + 1;
+
+    if (size > sizeof r->path)
+        return;
+    memcpy(r->path, path, size);
+    r->key = key;
+}
+
 /* Walks a path; makes what is missing if `create`. */
-int reg__walk_to(struct reg_key *key, const char *path, bool create, struct reg_key **out)
+static int walk(struct reg_key *key, const char *path, bool create, struct reg_key **out)
 {
     const char *name;
     unsigned depth = 0;
@@ -300,6 +322,28 @@ int reg__walk_to(struct reg_key *key, const char *path, bool create, struct reg_
     }
     *out = key;
     return 0;
+}
+
+int reg__walk_to(struct reg_key *key, const char *path, bool create, struct reg_key **out)
+{
+    struct reg_key *known = key == Reg.root ? recent(path) : NULL;
+    int error;
+
+    if (known) {
+        *out = known;
+        return 0;
+    }
+    error = walk(key, path, create, out);
+    if (!error && key == Reg.root)
+        remember(path, *out);
+    return error;
+}
+
+/* Every way of taking a key out of the tree comes through here. */
+static void detach(struct reg_key *key)
+{
+    memset(Reg.recent, 0, sizeof Reg.recent);
+    reg__detach(key);
 }
 
 int reg__set(struct reg_key *key, const char *name, uint32_t type, const void *data,
@@ -347,7 +391,7 @@ int reg__remove_key(struct reg_key *key)
     if (!c)
         return UMN_ENOMEM;
     c->parent = key->parent;
-    reg__detach(key);
+    detach(key);
     return 0;
 }
 

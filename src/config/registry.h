@@ -96,6 +96,12 @@ struct reg_change {
     struct reg_value *was, *is; /* VALUE: NULL = not there */
 };
 
+#define REG_RECENT 4
+struct reg_recent {
+    struct reg_key *key; /* in the tree, or NULL */
+    char path[192];
+};
+
 struct reg_state {
     struct umn_mutex lock;
     struct reg_key *root;    /* NULL: not open */
@@ -103,6 +109,8 @@ struct reg_state {
     bool read_only;
     int64_t last_id;
     uint64_t generation;
+    struct reg_recent recent[REG_RECENT];
+    unsigned next_recent;
     /* the transaction */
     bool busy, doomed;
     struct umn_ctx *owner;

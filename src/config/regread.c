@@ -80,9 +80,10 @@ int umn__reg_subkeys(const char *path, char ***list, size_t *count)
         for (unsigned i = 0; i < key->children; i++)
             bytes += strlen(key->child[i]->name) + 1;
         char **names = plat_alloc((key->children + 1) * sizeof *names + bytes);
-        char *text = (char *)(names + key->children + 1);
 
         if (names) {
+            char *text = (char *)(names + key->children + 1);
+
             for (unsigned i = 0; i < key->children; i++) {
                 names[i] = strcpy(text, key->child[i]->name);
                 text += strlen(text) + 1;

@@ -135,12 +135,10 @@ static int create_tables(struct reg_store *s)
 /* An empty file becomes a registry; anything else must be one, of our format, and sound. */
 static int check_format(struct reg_store *s, bool read_only)
 {
-    int64_t id = 0, format = 0, tables = 0, pages = 0;
+    int64_t id = 0, format = 0, tables = 0;
     sqlite3_stmt *statement;
     int error = query_number(s, "SELECT count(*) FROM sqlite_master", &tables);
 
-    if (!error)
-        error = query_number(s, "PRAGMA page_count", &pages);
     if (!error)
         error = query_number(s, "PRAGMA application_id", &id);
     if (!error)
@@ -184,7 +182,10 @@ static int open_database(struct reg_store *s, bool read_only)
     if (!read_only)
         error = take_lock(s);
     if (!error && !read_only)
-        error = execute(s, "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL", "opening");
+        error = execute(s,
+                        "PRAGMA page_size = 16384; PRAGMA journal_mode = WAL;"
+                        "PRAGMA synchronous = FULL; PRAGMA cache_size = -65536",
+                        "opening");
     if (!error)
         error = check_format(s, read_only);
     for (unsigned i = 0; i < STATEMENTS && !error && !read_only; i++)
@@ -356,8 +357,7 @@ static int run(struct reg_store *s, int which)
     sqlite3_stmt *statement = s->statement[which];
     int error = sqlite3_step(statement) == SQLITE_DONE ? 0 : failed(s, "writing");
 
-    sqlite3_reset(statement);
-    sqlite3_clear_bindings(statement);
+    sqlite3_reset(statement); /* every parameter is bound again before the next step */
     return error;
 }
 
@@ -372,7 +372,7 @@ int reg__store_put_key(struct reg_store *s, const struct reg_key *key)
 
     sqlite3_bind_int64(statement, 1, key->id);
     sqlite3_bind_int64(statement, 2, key->parent->id);
-    sqlite3_bind_text(statement, 3, key->name, -1, SQLITE_STATIC);
+    sqlite3_bind_text(statement, 3, key->name, (int)strlen(key->name), SQLITE_STATIC);
     return run(s, PUT_KEY);
 }
 
@@ -393,7 +393,7 @@ int reg__store_put_value(struct reg_store *s, int64_t key, const struct reg_valu
     sqlite3_stmt *statement = s->statement[PUT_VALUE];
 
     sqlite3_bind_int64(statement, 1, key);
-    sqlite3_bind_text(statement, 2, value->name, -1, SQLITE_STATIC);
+    sqlite3_bind_text(statement, 2, value->name, (int)strlen(value->name), SQLITE_STATIC);
     sqlite3_bind_int64(statement, 3, value->type);
     sqlite3_bind_blob(statement, 4, value->data, (int)value->size, SQLITE_STATIC);
     return run(s, PUT_VALUE);
