@@ -1,0 +1,406 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Packet filter and multicast list. Each virtual miniport has its own, which receive obeys; the lower binding gets
+ * their union (IM-OID-18), by one request at a time. Promiscuous goes below when a virtual miniport asks for it,
+ * or when one with a MAC address other than the adapter's wants directed frames: an adapter filters for
+ * its own address only. Without a filter above, there is none below.
+ *
+ * The engine: whoever changes something calls FilterKick; the first becomes its owner (Busy), computes
+ * the union, sets list and filter below as far as they differ, then completes the requests that it
+ * served, and starts over if something changed meanwhile. Mux.Lock guards the fields; the owner alone
+ * touches Wanted, List, Stage. PASSIVE_LEVEL or DISPATCH_LEVEL.
+ */
+#include "mux.h"
+
+#define FILTER_LIST_LIMIT 1024 /* entries of the union, however many the adapter claims to take */
+
+enum
+{
+    FilterStageBegin,
+    FilterStageList,
+    FilterStageFilter,
+    FilterStageEnd
+};
+
+/* An idle engine; room for the lists is made now, so that nothing later fails for memory. */
+BOOLEAN FilterInit(MUX_BINDING *Binding)
+{
+    MUX_FILTER *Filter = &Binding->Filter;
+
+    InitializeListHead(&Filter->Waiting);
+    InitializeListHead(&Filter->Served);
+    NdisInitializeEvent(&Filter->Idle);
+    NdisSetEvent(&Filter->Idle);
+    Filter->ListMax =
+        Binding->MaxMulticast < FILTER_LIST_LIMIT ? Binding->MaxMulticast : FILTER_LIST_LIMIT;
+    Filter->List = MuxAllocate((SIZE_T)(Filter->ListMax + 1) * MUX_MAC_LENGTH, MUX_TAG_LIST);
+    Filter->Wanted = MuxAllocate((SIZE_T)(Filter->ListMax + 1) * MUX_MAC_LENGTH, MUX_TAG_LIST);
+    return Filter->List != NULL && Filter->Wanted != NULL;
+}
+
+/* Adds one address to Wanted unless it is there. FALSE: the list is full. */
+static BOOLEAN FilterAdd(MUX_FILTER *Filter, const UCHAR *Address)
+{
+    ULONG i;
+
+    for (i = 0; i < Filter->WantedCount; i++)
+    {
+        if (NdisEqualMemory(Filter->Wanted[i], Address, MUX_MAC_LENGTH))
+        {
+            return TRUE;
+        }
+    }
+    if (Filter->WantedCount == Filter->ListMax)
+    {
+        return FALSE;
+    }
+    NdisMoveMemory(Filter->Wanted[Filter->WantedCount++], Address, MUX_MAC_LENGTH);
+    return TRUE;
+}
+
+/* What one virtual miniport adds to the union. */
+static ULONG FilterOfVm(MUX_BINDING *Binding, const MUX_VM *Vm, BOOLEAN *Full)
+{
+    ULONG Wanted = Vm->Filter;
+    ULONG i;
+
+    if ((Wanted & NDIS_PACKET_TYPE_DIRECTED) != 0 &&
+        !NdisEqualMemory(Vm->Mac, Binding->Mac, MUX_MAC_LENGTH))
+    {
+        Wanted |= NDIS_PACKET_TYPE_PROMISCUOUS;
+    }
+    for (i = 0; (Wanted & NDIS_PACKET_TYPE_MULTICAST) != 0 && i < Vm->MulticastCount; i++)
+    {
+        *Full |= !FilterAdd(&Binding->Filter, Vm->Multicast[i]);
+    }
+    return Wanted;
+}
+
+/* The union over all virtual miniports of the binding. A list that does not fit becomes ALL_MULTICAST. */
+static VOID FilterUnion(MUX_BINDING *Binding)
+{
+    MUX_FILTER *Filter = &Binding->Filter;
+    LOCK_STATE_EX State;
+    BOOLEAN Full = FALSE;
+    ULONG Wanted = 0;
+    ULONG i;
+
+    Filter->WantedCount = 0;
+    NdisAcquireRWLockRead(Binding->TableLock, &State, 0);
+    for (i = 0; Binding->Table != NULL && i < Binding->Table->Count; i++)
+    {
+        Wanted |= FilterOfVm(Binding, Binding->Table->ByVlan[i], &Full);
+    }
+    NdisReleaseRWLock(Binding->TableLock, &State);
+    if (Full)
+    {
+        Wanted |= NDIS_PACKET_TYPE_ALL_MULTICAST;
+        Filter->WantedCount = 0;
+    }
+    Filter->WantedFilter = Wanted & Binding->SupportedPacketFilters;
+}
+
+/* Issues one set on the lower binding. Success without a call while that cannot take requests. */
+static NDIS_STATUS FilterIssue(MUX_BINDING *Binding, NDIS_OID Oid, PVOID Buffer, ULONG Length)
+{
+    PNDIS_OID_REQUEST Request = &Binding->Filter.Request;
+    NDIS_STATUS Status;
+
+    if (!RundownEnter(&Binding->Requests, 1))
+    {
+        return NDIS_STATUS_CLOSING;
+    }
+    NdisZeroMemory(Request, sizeof(*Request));
+    Request->Header.Type = NDIS_OBJECT_TYPE_OID_REQUEST;
+    Request->Header.Revision = NDIS_OID_REQUEST_REVISION_1;
+    Request->Header.Size = NDIS_SIZEOF_OID_REQUEST_REVISION_1;
+    Request->RequestType = NdisRequestSetInformation;
+    Request->PortNumber = NDIS_DEFAULT_PORT_NUMBER;
+    Request->RequestId = ULongToPtr((ULONG)InterlockedIncrement(&Mux.NextRequestId) | 0x40000000u);
+    Request->DATA.SET_INFORMATION.Oid = Oid;
+    Request->DATA.SET_INFORMATION.InformationBuffer = Buffer;
+    Request->DATA.SET_INFORMATION.InformationBufferLength = Length;
+    Status = NdisOidRequest(Binding->Handle, Request);
+    if (Status != NDIS_STATUS_PENDING)
+    {
+        RundownLeave(&Binding->Requests, 1);
+    }
+    return Status;
+}
+
+/* The multicast list below, if it is another one. NDIS_STATUS_PENDING: FilterComplete goes on. */
+static NDIS_STATUS FilterSetList(MUX_BINDING *Binding)
+{
+    MUX_FILTER *Filter = &Binding->Filter;
+
+    if (Filter->WantedCount == Filter->ListCount &&
+        NdisEqualMemory(Filter->Wanted, Filter->List, Filter->ListCount * MUX_MAC_LENGTH))
+    {
+        return NDIS_STATUS_SUCCESS;
+    }
+    NdisMoveMemory(Filter->List, Filter->Wanted, Filter->WantedCount * MUX_MAC_LENGTH);
+    Filter->ListCount = Filter->WantedCount;
+    return FilterIssue(Binding, OID_802_3_MULTICAST_LIST, Filter->List,
+                       Filter->ListCount * MUX_MAC_LENGTH);
+}
+
+static NDIS_STATUS FilterSetFilter(MUX_BINDING *Binding)
+{
+    MUX_FILTER *Filter = &Binding->Filter;
+
+    if (Filter->WantedFilter == Filter->Filter)
+    {
+        return NDIS_STATUS_SUCCESS;
+    }
+    return FilterIssue(Binding, OID_GEN_CURRENT_PACKET_FILTER, &Filter->WantedFilter,
+                       sizeof(Filter->WantedFilter));
+}
+
+/* The result of the stage that has just ended. */
+static VOID FilterResult(MUX_BINDING *Binding, NDIS_STATUS Status)
+{
+    MUX_FILTER *Filter = &Binding->Filter;
+
+    if (Filter->Stage == FilterStageList && Status != NDIS_STATUS_SUCCESS)
+    {
+        /* The adapter takes fewer than it said: all multicasts instead, sorted out by us. */
+        Filter->ListCount = 0;
+        if (Filter->WantedCount != 0)
+        {
+            Filter->WantedFilter |=
+                NDIS_PACKET_TYPE_ALL_MULTICAST & Binding->SupportedPacketFilters;
+        }
+    }
+    if (Filter->Stage == FilterStageFilter)
+    {
+        Filter->Status = Status;
+        if (Status == NDIS_STATUS_SUCCESS)
+        {
+            Filter->Filter = Filter->WantedFilter;
+        }
+    }
+}
+
+/* The lower adapter refused: the virtual miniport keeps the filter that it had. */
+static VOID FilterRevert(MUX_VM *Vm)
+{
+    LOCK_STATE_EX State;
+
+    NdisAcquireRWLockWrite(Vm->Binding->TableLock, &State, 0);
+    TableFilterChanged(Vm->Binding->Table, Vm->Filter, Vm->PreviousFilter);
+    Vm->Filter = Vm->PreviousFilter;
+    NdisReleaseRWLock(Vm->Binding->TableLock, &State);
+}
+
+/* Finishes the requests of this round. */
+static VOID FilterServe(MUX_BINDING *Binding)
+{
+    MUX_FILTER *Filter = &Binding->Filter;
+    NDIS_STATUS Status = Filter->Status;
+
+    if (Status == NDIS_STATUS_CLOSING)
+    {
+        Status = NDIS_STATUS_SUCCESS; /* nothing below is left to be set */
+    }
+    for (;;)
+    {
+        MUX_VM *Vm = NULL;
+
+        NdisAcquireSpinLock(&Mux.Lock);
+        if (!IsListEmpty(&Filter->Served))
+        {
+            Vm = CONTAINING_RECORD(RemoveHeadList(&Filter->Served), MUX_VM, FilterLink);
+        }
+        NdisReleaseSpinLock(&Mux.Lock);
+        if (Vm == NULL)
+        {
+            return;
+        }
+        if (Status != NDIS_STATUS_SUCCESS && Vm->FilterRevert)
+        {
+            FilterRevert(Vm);
+        }
+        OidFinish(Vm, Status);
+    }
+}
+
+/* Begins a round: whoever waits now is served by it. */
+static VOID FilterBegin(MUX_BINDING *Binding)
+{
+    MUX_FILTER *Filter = &Binding->Filter;
+    BOOLEAN Hold;
+
+    NdisAcquireSpinLock(&Mux.Lock);
+    Filter->Dirty = FALSE;
+    while (!IsListEmpty(&Filter->Waiting))
+    {
+        PLIST_ENTRY Link = RemoveHeadList(&Filter->Waiting);
+        InsertTailList(&Filter->Served, Link);
+    }
+    Hold = Binding->OidHold;
+    NdisReleaseSpinLock(&Mux.Lock);
+    Filter->Status = NDIS_STATUS_SUCCESS;
+    FilterUnion(Binding);
+    /* While the adapter takes no requests, nothing is set: FilterKick comes when it does again. */
+    Filter->Stage = Hold ? FilterStageEnd : FilterStageList;
+}
+
+/* Ends a round; FALSE if another one is due. Binding may be gone after TRUE. */
+static BOOLEAN FilterEnd(MUX_BINDING *Binding)
+{
+    MUX_FILTER *Filter = &Binding->Filter;
+    BOOLEAN End;
+
+    FilterServe(Binding);
+    NdisAcquireSpinLock(&Mux.Lock);
+    End = !Filter->Dirty;
+    if (End)
+    {
+        Filter->Busy = FALSE;
+        NdisSetEvent(&Filter->Idle);
+    }
+    NdisReleaseSpinLock(&Mux.Lock);
+    Filter->Stage = End ? Filter->Stage : FilterStageBegin;
+    return End;
+}
+
+/* The owner's loop: leaves when idle, or when a request pends and its completion will go on. */
+static VOID FilterRun(MUX_BINDING *Binding)
+{
+    MUX_FILTER *Filter = &Binding->Filter;
+    NDIS_STATUS Status;
+
+    for (;;)
+    {
+        switch (Filter->Stage)
+        {
+        case FilterStageBegin:
+            FilterBegin(Binding);
+            break;
+        case FilterStageList:
+        case FilterStageFilter:
+            Status = Filter->Stage == FilterStageList ? FilterSetList(Binding)
+                                                      : FilterSetFilter(Binding);
+            if (Status == NDIS_STATUS_PENDING)
+            {
+                return;
+            }
+            FilterResult(Binding, Status);
+            Filter->Stage++;
+            break;
+        default:
+            if (FilterEnd(Binding))
+            {
+                return;
+            }
+            break;
+        }
+    }
+}
+
+/* ProtocolOidRequestComplete of the engine's own request. <= DISPATCH_LEVEL. */
+VOID FilterComplete(MUX_BINDING *Binding, NDIS_STATUS Status)
+{
+    FilterResult(Binding, Status);
+    Binding->Filter.Stage++;
+    RundownAdd(&Binding->Requests, 1); /* keeps the binding while the engine runs on */
+    RundownLeave(&Binding->Requests, 1);
+    FilterRun(Binding);
+    RundownLeave(&Binding->Requests, 1);
+}
+
+/* Something has changed: the engine runs, now or after its present round. <= DISPATCH_LEVEL. */
+VOID FilterKick(MUX_BINDING *Binding)
+{
+    BOOLEAN Owner;
+
+    NdisAcquireSpinLock(&Mux.Lock);
+    Binding->Filter.Dirty = TRUE;
+    Owner = !Binding->Filter.Busy;
+    if (Owner)
+    {
+        Binding->Filter.Busy = TRUE;
+        NdisResetEvent(&Binding->Filter.Idle);
+        Binding->Filter.Stage = FilterStageBegin;
+    }
+    NdisReleaseSpinLock(&Mux.Lock);
+    if (Owner)
+    {
+        FilterRun(Binding);
+    }
+}
+
+/* Before the close: no virtual miniport is left, so the union is nothing (IM-UNB-04). PASSIVE_LEVEL. */
+VOID FilterClear(MUX_BINDING *Binding)
+{
+    FilterKick(Binding);
+    MuxWait(&Binding->Filter.Idle);
+}
+
+/* Queues Vm, whose request is pended, for the next round. */
+static NDIS_STATUS FilterWait(MUX_VM *Vm, BOOLEAN Revert)
+{
+    NdisAcquireSpinLock(&Mux.Lock);
+    Vm->FilterRevert = Revert;
+    InsertTailList(&Vm->Binding->Filter.Waiting, &Vm->FilterLink);
+    NdisReleaseSpinLock(&Mux.Lock);
+    FilterKick(Vm->Binding);
+    return NDIS_STATUS_PENDING;
+}
+
+/* OID_GEN_CURRENT_PACKET_FILTER, pended by the caller. Always NDIS_STATUS_PENDING. */
+NDIS_STATUS FilterSet(MUX_VM *Vm, ULONG Filter)
+{
+    LOCK_STATE_EX State;
+
+    NdisAcquireRWLockWrite(Vm->Binding->TableLock, &State, 0);
+    Vm->PreviousFilter = Vm->Filter;
+    TableFilterChanged(Vm->Binding->Table, Vm->Filter, Filter);
+    Vm->Filter = Filter;
+    NdisReleaseRWLock(Vm->Binding->TableLock, &State);
+    return FilterWait(Vm, TRUE);
+}
+
+/*
+ * OID_802_3_MULTICAST_LIST, pended by the caller: Count group addresses, checked. NDIS_STATUS_PENDING; or
+ * NDIS_STATUS_RESOURCES with the pend taken back.
+ */
+NDIS_STATUS FilterSetMulticast(MUX_VM *Vm, const UCHAR *List, ULONG Count)
+{
+    UCHAR(*New)[MUX_MAC_LENGTH] = NULL;
+    UCHAR Padded[sizeof(ULONG64)] = {0};
+    ULONG64 Bloom = 0;
+    LOCK_STATE_EX State;
+    PVOID Old;
+    ULONG i;
+
+    if (Count != 0)
+    {
+        New = MuxAllocate((SIZE_T)Count * MUX_MAC_LENGTH, MUX_TAG_LIST);
+        if (New == NULL)
+        {
+            OidUnpend(Vm);
+            return NDIS_STATUS_RESOURCES;
+        }
+        NdisMoveMemory(New, List, (SIZE_T)Count * MUX_MAC_LENGTH);
+    }
+    for (i = 0; i < Count; i++)
+    {
+        NdisMoveMemory(Padded, New[i], MUX_MAC_LENGTH);
+        Bloom |= 1ULL << MuxBloomBit(MacLoad(Padded));
+    }
+    NdisAcquireRWLockWrite(Vm->Binding->TableLock, &State, 0);
+    Old = Vm->Multicast;
+    Vm->Multicast = New;
+    Vm->MulticastCount = Count;
+    Vm->MulticastBloom = Bloom;
+    NdisReleaseRWLock(Vm->Binding->TableLock, &State);
+    MuxFree(Old);
+    return FilterWait(Vm, FALSE);
+}
+
+/* A virtual miniport has left the table: the union may shrink (IM-OID-18). PASSIVE_LEVEL. */
+VOID FilterVmGone(MUX_VM *Vm)
+{
+    FilterKick(Vm->Binding);
+}

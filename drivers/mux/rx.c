@@ -1,0 +1,250 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Receive: frames from the lower binding to the virtual miniports that want them. One pass over the chain under
+ * the read side of TableLock sorts it into a batch; unicast frames go up as they are, with our
+ * SourceHandle, everything that goes to several goes as children. <= DISPATCH_LEVEL.
+ *
+ * The SourceHandle that the NBLs of a binding carry is the same in all of them; it is remembered once per
+ * binding and put back before an NBL is returned (IM-RCV-04). An NBL that carries another one is
+ * never passed up itself.
+ */
+#include "mux.h"
+
+/* Whether the NBL's own structures may go up: one frame, no tag inside, the usual SourceHandle. */
+static BOOLEAN RxWhole(MUX_BINDING *Binding, PNET_BUFFER_LIST Nbl, const MUX_FRAME *Frame)
+{
+    PVOID Source = Binding->LowerSource;
+
+    if (MUX_UNLIKELY(Source != Nbl->SourceHandle))
+    {
+        if (Source == NULL)
+        {
+            Source = InterlockedCompareExchangePointer((PVOID volatile *)&Binding->LowerSource,
+                                                       Nbl->SourceHandle, NULL);
+        }
+        if (Source != NULL && Source != Nbl->SourceHandle)
+        {
+            return FALSE;
+        }
+    }
+    return !Frame->InBand && NET_BUFFER_NEXT_NB(NET_BUFFER_LIST_FIRST_NB(Nbl)) == NULL;
+}
+
+/* Passes the NBL itself to Vm. FALSE: no bucket left, nothing done. */
+static BOOLEAN RxPass(MUX_BATCH *Batch, MUX_VM *Vm, PNET_BUFFER_LIST Nbl, const MUX_FRAME *Frame)
+{
+    MUX_BUCKET *Bucket = BatchFind(Batch, Vm);
+
+    if (MUX_UNLIKELY(Bucket == NULL))
+    {
+        return FALSE;
+    }
+    Nbl->SourceHandle = Vm->Handle;
+    if (MUX_UNLIKELY(Frame->Vlan != 0))
+    {
+        NDIS_NET_BUFFER_LIST_8021Q_INFO Tag;
+
+        Tag.Value = NET_BUFFER_LIST_INFO(Nbl, Ieee8021QNetBufferListInfo);
+        Tag.TagHeader.VlanId = 0; /* the virtual miniport is on that VLAN and does not see it */
+        NET_BUFFER_LIST_INFO(Nbl, Ieee8021QNetBufferListInfo) = Tag.Value;
+    }
+    *Bucket->Tail = Nbl;
+    Bucket->Tail = &NET_BUFFER_LIST_NEXT_NBL(Nbl);
+    Bucket->Count++;
+    if (MUX_LIKELY(Frame->Kind == MuxUnicast))
+    {
+        Bucket->Unicast++;
+        Bucket->Bytes += Frame->Length;
+    }
+    else
+    {
+        MUX_COUNTERS *Counters = StatsHere(Vm);
+        Counters->InFrames[Frame->Kind]++;
+        Counters->InBytes[Frame->Kind] += Frame->Length;
+    }
+    return TRUE;
+}
+
+/* The one virtual miniport that a unicast frame is for, or NULL. Nobody is promiscuous. */
+static MUX_VM *RxUnicast(const MUX_TABLE *Table, const MUX_FRAME *Frame)
+{
+    MUX_VM *Vm = TableFind(Table, MacKey(Frame->Destination, Frame->Vlan));
+
+    if (Vm == NULL || !VmWants(Vm, Frame))
+    {
+        return NULL;
+    }
+    if (MUX_UNLIKELY(Table->Private != 0))
+    {
+        const MUX_VM *Sibling = TableFind(Table, MacKey(Frame->Source, Frame->Vlan));
+        if (Sibling != NULL &&
+            (Sibling->Mode == MuxModePrivate || Vm->Mode == MuxModePrivate))
+        {
+            return NULL; /* reflected by the switch below, and not wanted even so */
+        }
+    }
+    return Vm;
+}
+
+typedef enum _RX_RESULT
+{
+    RxUnwanted, /* nobody has it: return it */
+    RxTaken,    /* it, or children of it, are on their way */
+    RxAgain     /* no bucket left: deliver first */
+} RX_RESULT;
+
+/* One frame. Borrowed: the NBL stays with its owner whatever happens (IM-RCV-03). */
+static RX_RESULT RxFrame(MUX_BINDING *Binding, MUX_BATCH *Batch, PNET_BUFFER_LIST Nbl,
+                         BOOLEAN Borrowed)
+{
+    PNET_BUFFER NetBuffer = NET_BUFFER_LIST_FIRST_NB(Nbl);
+    MUX_TABLE *Table = Binding->Table;
+    MUX_VM *Only = NULL;
+    LONG Children = 0;
+    MUX_FRAME Frame;
+    BOOLEAN Whole;
+
+    if (!FrameParse(Nbl, NetBuffer, &Frame))
+    {
+        return RxUnwanted;
+    }
+    Whole = !Borrowed && RxWhole(Binding, Nbl, &Frame);
+    if (MUX_LIKELY(Frame.Kind == MuxUnicast && Table->Promiscuous == 0))
+    {
+        Only = RxUnicast(Table, &Frame);
+        if (Only != NULL && !Whole)
+        {
+            Children = LocalChild(Batch, Only, NULL, Nbl, NetBuffer, &Frame);
+            Only = NULL;
+        }
+    }
+    else
+    {
+        Children = LocalFlood(Batch, Table, NULL, Nbl, NetBuffer, &Frame, Whole ? &Only : NULL);
+    }
+    if (Only != NULL)
+    {
+        return RxPass(Batch, Only, Nbl, &Frame) ? RxTaken : RxAgain;
+    }
+    return Children != 0 ? RxTaken : RxUnwanted;
+}
+
+/* Sorts as much of a chain as the batch takes; returns the rest. TableLock held for read. */
+static PNET_BUFFER_LIST RxClassify(MUX_BINDING *Binding, MUX_BATCH *Batch, PNET_BUFFER_LIST Nbl,
+                                   BOOLEAN Borrowed)
+{
+    BOOLEAN Closed = !Binding->Running || Binding->Power != NdisDeviceStateD0 ||
+                     Binding->Table == NULL || Binding->Table->Count == 0;
+    PNET_BUFFER_LIST Next;
+
+    for (; Nbl != NULL && !Batch->Full; Nbl = Next)
+    {
+        RX_RESULT Result;
+
+        Next = NET_BUFFER_LIST_NEXT_NBL(Nbl);
+        if (Next != NULL)
+        {
+            MuxPrefetch(NET_BUFFER_LIST_FIRST_NB(Next));
+            MuxPrefetch(&NET_BUFFER_LIST_INFO(Next, Ieee8021QNetBufferListInfo));
+        }
+        Result = Closed ? RxUnwanted : RxFrame(Binding, Batch, Nbl, Borrowed);
+        if (Result == RxAgain)
+        {
+            break;
+        }
+        if (Result == RxUnwanted && !Borrowed)
+        {
+            QueueAppend(&Batch->Done, Nbl);
+        }
+    }
+    return Nbl;
+}
+
+/*
+ * ProtocolReceiveNetBufferLists (`nc-ndis-protocol_receive_net_buffer_lists.md`, IM-RCV-01 to -04, -09). Several
+ * processors at once. With the RESOURCES flag only children go up, with the same flag, so that nothing
+ * is kept and the chain stays linked as it is. Frames that nobody wants go back in one chain.
+ */
+VOID RxReceive(NDIS_HANDLE ProtocolBindingContext, PNET_BUFFER_LIST NetBufferLists,
+               NDIS_PORT_NUMBER PortNumber, ULONG NumberOfNetBufferLists, ULONG ReceiveFlags)
+{
+    MUX_BINDING *Binding = (MUX_BINDING *)ProtocolBindingContext;
+    BOOLEAN Dispatch = NDIS_TEST_RECEIVE_AT_DISPATCH_LEVEL(ReceiveFlags);
+    BOOLEAN Borrowed = NDIS_TEST_RECEIVE_CANNOT_PEND(ReceiveFlags);
+    ULONG Up = ReceiveFlags & (NDIS_RECEIVE_FLAGS_DISPATCH_LEVEL | NDIS_RECEIVE_FLAGS_RESOURCES);
+    LOCK_STATE_EX State;
+    MUX_BATCH Batch;
+
+    UNREFERENCED_PARAMETER(PortNumber);
+    UNREFERENCED_PARAMETER(NumberOfNetBufferLists);
+    while (NetBufferLists != NULL)
+    {
+        BatchInit(&Batch);
+        NdisAcquireRWLockRead(Binding->TableLock, &State,
+                              Dispatch ? NDIS_RWL_AT_DISPATCH_LEVEL : 0);
+        NetBufferLists = RxClassify(Binding, &Batch, NetBufferLists, Borrowed);
+        BatchSeal(&Batch);
+        NdisReleaseRWLock(Binding->TableLock, &State);
+        BatchDeliver(&Batch, Binding, Up);
+        if (Batch.Done.Count != 0)
+        {
+            NdisReturnNetBufferLists(Binding->Handle, QueueTake(&Batch.Done),
+                                     Dispatch ? NDIS_RETURN_FLAGS_DISPATCH_LEVEL : 0);
+        }
+    }
+}
+
+/*
+ * MiniportReturnNetBufferLists (IM-RCV-02, IM-RCV-07): NBLs from below go back there with their SourceHandle,
+ * children are freed, and the last child of a parent sends that on: below, or to the sibling that sent
+ * it. The virtual miniport may be gone on return. <= DISPATCH_LEVEL.
+ */
+VOID RxReturn(NDIS_HANDLE MiniportAdapterContext, PNET_BUFFER_LIST NetBufferLists,
+              ULONG ReturnFlags)
+{
+    MUX_VM *Vm = (MUX_VM *)MiniportAdapterContext;
+    MUX_BINDING *Binding = Vm->Binding;
+    BOOLEAN Dispatch = NDIS_TEST_RETURN_AT_DISPATCH_LEVEL(ReturnFlags);
+    PNET_BUFFER_LIST Nbl, Next;
+    MUX_QUEUE Lower;
+    LONG64 Count = 0;
+    MUX_RUN Run;
+
+    QueueInit(&Lower);
+    RunInit(&Run, Dispatch ? NDIS_SEND_COMPLETE_FLAGS_DISPATCH_LEVEL : 0);
+    for (Nbl = NetBufferLists; Nbl != NULL; Nbl = Next)
+    {
+        Next = NET_BUFFER_LIST_NEXT_NBL(Nbl);
+        Count++;
+        if (MUX_UNLIKELY(Nbl->NdisPoolHandle == Vm->ReceivePool ||
+                         Nbl->NdisPoolHandle == Binding->HeaderPool))
+        {
+            PNET_BUFFER_LIST Parent = Nbl->ParentNetBufferList;
+            MUX_VM *Source = (MUX_VM *)MUX_CHILD_SOURCE(Nbl);
+
+            ChildFree(Binding, Nbl);
+            if (InterlockedDecrement(&Parent->ChildRefCount) != 0)
+            {
+                continue;
+            }
+            if (Source != NULL)
+            {
+                RunAdd(&Run, Source, Parent);
+                continue;
+            }
+            Nbl = Parent;
+        }
+        else
+        {
+            Nbl->SourceHandle = Binding->LowerSource;
+        }
+        QueueAppend(&Lower, Nbl);
+    }
+    if (Lower.Count != 0)
+    {
+        NdisReturnNetBufferLists(Binding->Handle, QueueTake(&Lower),
+                                 Dispatch ? NDIS_RETURN_FLAGS_DISPATCH_LEVEL : 0);
+    }
+    RunEnd(&Run);
+    VmOut(Vm, Count * MUX_OUT_RECEIVE);
+}

@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Counters of a virtual miniport, per processor: no cache line is shared by a batch. They are written at
+ * DISPATCH_LEVEL (under TableLock) on their own processor and summed by whoever asks; OutErrors may be
+ * counted at any IRQL and is interlocked.
+ */
+#include "mux.h"
+
+/* The counters of this processor. DISPATCH_LEVEL. */
+MUX_COUNTERS *StatsHere(MUX_VM *Vm)
+{
+    ULONG Index = NdisCurrentProcessorIndex();
+
+    return &Vm->Counters[Index < Mux.Processors ? Index : 0];
+}
+
+/* Counts sends that ended in an error below. <= DISPATCH_LEVEL. */
+VOID StatsOutErrors(MUX_VM *Vm, LONG64 Count)
+{
+    (VOID)InterlockedExchangeAdd64((volatile LONG64 *)&Vm->Counters[0].OutErrors, Count);
+}
+
+/* The sum over all processors. Any IRQL. */
+VOID StatsSum(MUX_VM *Vm, MUX_COUNTERS *Sum)
+{
+    const ULONG64 *From;
+    ULONG64 *To = (ULONG64 *)Sum;
+    ULONG Cpu, i;
+
+    NdisZeroMemory(Sum, sizeof(*Sum));
+    for (Cpu = 0; Cpu < Mux.Processors; Cpu++)
+    {
+        From = (const ULONG64 *)&Vm->Counters[Cpu];
+        for (i = 0; i < sizeof(*Sum) / sizeof(ULONG64); i++)
+        {
+            To[i] += From[i];
+        }
+    }
+}
+
+/* OID_GEN_STATISTICS: every counter, of this virtual miniport alone (IM-OID-19). */
+VOID StatsFill(MUX_VM *Vm, NDIS_STATISTICS_INFO *Info)
+{
+    MUX_COUNTERS Sum;
+
+    StatsSum(Vm, &Sum);
+    NdisZeroMemory(Info, sizeof(*Info));
+    Info->Header.Type = NDIS_OBJECT_TYPE_DEFAULT;
+    Info->Header.Revision = NDIS_STATISTICS_INFO_REVISION_1;
+    Info->Header.Size = NDIS_SIZEOF_STATISTICS_INFO_REVISION_1;
+    Info->SupportedStatistics =
+        NDIS_STATISTICS_FLAGS_VALID_DIRECTED_FRAMES_RCV |
+        NDIS_STATISTICS_FLAGS_VALID_MULTICAST_FRAMES_RCV |
+        NDIS_STATISTICS_FLAGS_VALID_BROADCAST_FRAMES_RCV | NDIS_STATISTICS_FLAGS_VALID_BYTES_RCV |
+        NDIS_STATISTICS_FLAGS_VALID_RCV_DISCARDS | NDIS_STATISTICS_FLAGS_VALID_RCV_ERROR |
+        NDIS_STATISTICS_FLAGS_VALID_DIRECTED_FRAMES_XMIT |
+        NDIS_STATISTICS_FLAGS_VALID_MULTICAST_FRAMES_XMIT |
+        NDIS_STATISTICS_FLAGS_VALID_BROADCAST_FRAMES_XMIT |
+        NDIS_STATISTICS_FLAGS_VALID_BYTES_XMIT | NDIS_STATISTICS_FLAGS_VALID_XMIT_ERROR |
+        NDIS_STATISTICS_FLAGS_VALID_XMIT_DISCARDS | NDIS_STATISTICS_FLAGS_VALID_DIRECTED_BYTES_RCV |
+        NDIS_STATISTICS_FLAGS_VALID_MULTICAST_BYTES_RCV |
+        NDIS_STATISTICS_FLAGS_VALID_BROADCAST_BYTES_RCV |
+        NDIS_STATISTICS_FLAGS_VALID_DIRECTED_BYTES_XMIT |
+        NDIS_STATISTICS_FLAGS_VALID_MULTICAST_BYTES_XMIT |
+        NDIS_STATISTICS_FLAGS_VALID_BROADCAST_BYTES_XMIT;
+    Info->ifInDiscards = Sum.InDiscards;
+    Info->ifHCInUcastPkts = Sum.InFrames[MuxUnicast];
+    Info->ifHCInMulticastPkts = Sum.InFrames[MuxMulticast];
+    Info->ifHCInBroadcastPkts = Sum.InFrames[MuxBroadcast];
+    Info->ifHCInUcastOctets = Sum.InBytes[MuxUnicast];
+    Info->ifHCInMulticastOctets = Sum.InBytes[MuxMulticast];
+    Info->ifHCInBroadcastOctets = Sum.InBytes[MuxBroadcast];
+    Info->ifHCInOctets =
+        Info->ifHCInUcastOctets + Info->ifHCInMulticastOctets + Info->ifHCInBroadcastOctets;
+    Info->ifHCOutUcastPkts = Sum.OutFrames[MuxUnicast];
+    Info->ifHCOutMulticastPkts = Sum.OutFrames[MuxMulticast];
+    Info->ifHCOutBroadcastPkts = Sum.OutFrames[MuxBroadcast];
+    Info->ifHCOutUcastOctets = Sum.OutBytes[MuxUnicast];
+    Info->ifHCOutMulticastOctets = Sum.OutBytes[MuxMulticast];
+    Info->ifHCOutBroadcastOctets = Sum.OutBytes[MuxBroadcast];
+    Info->ifHCOutOctets =
+        Info->ifHCOutUcastOctets + Info->ifHCOutMulticastOctets + Info->ifHCOutBroadcastOctets;
+    Info->ifOutErrors = Sum.OutErrors;
+    Info->ifOutDiscards = Sum.OutDiscards;
+}

@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Life of a virtual miniport: MiniportInitializeEx and MiniportHaltEx. Several may be initialized in
+ * parallel (IM-POR-03). Everything of one virtual miniport is in its MUX_VM and released here. PASSIVE_LEVEL.
+ */
+#include "mux.h"
+
+/* Writes an entry to the error log on behalf of an adapter. PASSIVE_LEVEL. */
+VOID VmLog(NDIS_HANDLE Adapter, ULONG Code, ULONG Detail)
+{
+    if (Adapter != NULL && Adapter != Mux.Miniport)
+    {
+        NdisWriteErrorLogEntry(Adapter, Code, 1, Detail);
+    }
+}
+
+/* Send-side pools belong to the binding; this is what one virtual miniport needs (IM-VMP-19). */
+static NDIS_STATUS VmAllocate(MUX_VM *Vm)
+{
+    SIZE_T Line = 64; /* counters of two processors never share a cache line */
+    SIZE_T Size = Mux.Processors * sizeof(MUX_COUNTERS) + Line;
+
+    Vm->CounterMemory = MuxAllocate(Size, MUX_TAG_VM);
+    if (Vm->CounterMemory == NULL)
+    {
+        return NDIS_STATUS_RESOURCES;
+    }
+    Vm->Counters =
+        (MUX_COUNTERS *)(((ULONG_PTR)Vm->CounterMemory + Line - 1) & ~(ULONG_PTR)(Line - 1));
+    Vm->ReceivePool = BindPool(Vm->Handle, 0);
+    return Vm->ReceivePool != NULL ? NDIS_STATUS_SUCCESS : NDIS_STATUS_RESOURCES;
+}
+
+static VOID VmFree(MUX_VM *Vm)
+{
+    if (Vm->ReceivePool != NULL)
+    {
+        NdisFreeNetBufferListPool(Vm->ReceivePool);
+    }
+    MuxFree(Vm->CounterMemory);
+    MuxFree(Vm->Multicast);
+    MuxFree(Vm);
+}
+
+/* NDIS cannot see which adapter below carries us: the row in the interface stack is ours (IM-IFS-02). */
+static VOID VmStackEntry(MUX_VM *Vm)
+{
+    if (!Vm->IfStacked && Vm->IfIndex != 0 && Vm->Binding->BoundIfIndex != 0)
+    {
+        Vm->IfStacked =
+            NdisIfAddIfStackEntry(Vm->IfIndex, Vm->Binding->BoundIfIndex) == NDIS_STATUS_SUCCESS;
+    }
+}
+
+static MUX_VM *VmCreate(NDIS_HANDLE Handle, MUX_NAME *Name, PNDIS_MINIPORT_INIT_PARAMETERS Init)
+{
+    MUX_VM *Vm = MuxAllocate(sizeof(*Vm), MUX_TAG_VM);
+
+    if (Vm == NULL)
+    {
+        return NULL;
+    }
+    Vm->Handle = Handle;
+    Vm->Name = Name;
+    Vm->Binding = Name->Binding;
+    Vm->IfIndex = Init->IfIndex;
+    Vm->Power = NdisDeviceStateD0;
+    Vm->Out = MUX_OUT_PAUSED;
+    Vm->Lookahead = Vm->Binding->LookaheadSize;
+    RundownInit(&Vm->Use, FALSE);
+    NdisInitializeEvent(&Vm->OidDone);
+    NdisSetEvent(&Vm->OidDone);
+    NdisAcquireSpinLock(&Mux.Lock);
+    Vm->Ordinal = Vm->Binding->NextOrdinal++;
+    Vm->LinkState = Vm->Binding->LinkState;
+    Vm->HaveOffload = Vm->Binding->HaveOffload;
+    Vm->Offload = Vm->Binding->Offload;
+    NdisReleaseSpinLock(&Mux.Lock);
+    return Vm;
+}
+
+/*
+ * MiniportInitializeEx (`nc-ndis-miniport_initialize.md`, IM-VMP-18, IM-VMP-19, IM-INI-02). Registration
+ * attributes first, then settings and resources, then general and offload attributes, then the place
+ * in the look-up table, which refuses a MAC address that a sibling on the same VLAN has: the failure
+ * is logged and stops nobody else. Returns NDIS_STATUS_FAILURE for a context that is not a requested
+ * name of ours, NDIS_STATUS_RESOURCES, what NdisMSetMiniportAttributes said, or success.
+ */
+NDIS_STATUS VmInitialize(NDIS_HANDLE NdisMiniportHandle, NDIS_HANDLE MiniportDriverContext,
+                         PNDIS_MINIPORT_INIT_PARAMETERS MiniportInitParameters)
+{
+    MUX_NAME *Name = NameInitializeBegin(MiniportInitParameters->IMDeviceInstanceContext);
+    NDIS_STATUS Status = NDIS_STATUS_RESOURCES;
+    MUX_VM *Vm;
+
+    UNREFERENCED_PARAMETER(MiniportDriverContext);
+    if (Name == NULL)
+    {
+        return NDIS_STATUS_FAILURE;
+    }
+    Vm = VmCreate(NdisMiniportHandle, Name, MiniportInitParameters);
+    if (Vm == NULL)
+    {
+        goto endName;
+    }
+    Status = VmSetRegistration(Vm);
+    if (Status != NDIS_STATUS_SUCCESS)
+    {
+        goto freeVm;
+    }
+    VmConfigure(Vm);
+    Status = VmAllocate(Vm);
+    if (Status != NDIS_STATUS_SUCCESS)
+    {
+        VmLog(NdisMiniportHandle, NDIS_ERROR_CODE_OUT_OF_RESOURCES, 2);
+        goto freeVm;
+    }
+    Status = VmSetAttributes(Vm);
+    if (Status != NDIS_STATUS_SUCCESS)
+    {
+        goto freeVm;
+    }
+    Status = TableInsert(Vm->Binding, Vm);
+    if (Status != NDIS_STATUS_SUCCESS)
+    {
+        VmLog(NdisMiniportHandle, Status == NDIS_STATUS_RESOURCES ? NDIS_ERROR_CODE_OUT_OF_RESOURCES
+                                                                  : NDIS_ERROR_CODE_NETWORK_ADDRESS,
+              Vm->VlanId);
+        goto freeVm;
+    }
+    VmStackEntry(Vm);
+    RundownOpen(&Vm->Use);
+    NameInitializeEnd(Name, Vm);
+    return NDIS_STATUS_SUCCESS;
+
+freeVm:
+    VmFree(Vm);
+endName:
+    NameInitializeEnd(Name, NULL);
+    return Status;
+}
+
+/*
+ * MiniportHaltEx (`nc-ndis-miniport_halt.md`, IM-VMP-16, IM-MST-12): the virtual miniport is paused and has
+ * no request. Nobody indicates status on it once Use has drained; siblings are not touched; the lower
+ * filter shrinks to what they want.
+ */
+VOID VmHalt(NDIS_HANDLE MiniportAdapterContext, NDIS_HALT_ACTION HaltAction)
+{
+    MUX_VM *Vm = (MUX_VM *)MiniportAdapterContext;
+    MUX_NAME *Name = Vm->Name;
+
+    UNREFERENCED_PARAMETER(HaltAction);
+    NameHaltBegin(Name);
+    RundownShut(&Vm->Use);
+    RundownWait(&Vm->Use);
+    TableRemove(Vm->Binding, Vm);
+    FilterVmGone(Vm);
+    if (Vm->IfStacked)
+    {
+        NdisIfDeleteIfStackEntry(Vm->IfIndex, Vm->Binding->BoundIfIndex);
+    }
+    VmFree(Vm);
+    NameHaltEnd(Name);
+}
