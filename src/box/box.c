@@ -137,7 +137,7 @@ int umn_box_run(void (*fn)(void *arg), void *arg)
     error = umn__sched_run(first_thread, NULL);
     if (error) {
         Box.hung = true;
-        return error;
+        return umn__refuse(error, "box: %s: %.400s", umn_strerror(error), umn__sched_describe());
     }
     if (Box.start_error)
         return Box.start_error;
@@ -154,6 +154,7 @@ void umn_box_destroy(void)
     reports = umn__report_count();
     umn__ndis_stop();
     umn__nt_stop();
+    umn__pnp_abandon(); /* nothing to do but after a hang */
     umn__netcfg_driver_path(NULL);
     umn__reg_close();
     umn__sched_stop();

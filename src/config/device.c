@@ -308,3 +308,10 @@ void cfg__devices_stop(void)
         cfg__device_put(d);
     }
 }
+
+void cfg__devices_abandon(void)
+{
+    umn_list_for_each(at, &Devices.all)
+        free_device(umn_container_of(at, struct cfg_device, link));
+    cfg__devices_start();
+}

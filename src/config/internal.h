@@ -114,6 +114,7 @@ bool cfg__device_explain(const char *text);
 bool cfg__device_of_service(const char *service);
 void cfg__devices_start(void);
 void cfg__devices_stop(void);
+void cfg__devices_abandon(void); /* frees them whoever holds references */
 const char *cfg__state_name(enum cfg_state state);
 
 /* ---- netlist.c --------------------------------------------------------------------------------------- */

@@ -387,15 +387,15 @@ static void on_explain(const char *text)
         plat_log(1, "%s", text);
 }
 
-static void gone_work(struct umn_work *work)
+static void gone_thread(void *arg)
 {
-    struct cfg_device *d = umn_container_of(work, struct cfg_device, gone_work);
+    struct cfg_device *d = arg;
+    struct operation op = {.d = d, .run = run_surprise};
     struct umn_ctx *waiting;
 
-    __atomic_store_n(&d->gone_queued, 0, __ATOMIC_RELEASE);
     if (cfg__device_acquire(d) == 0) {
         if (d->node.pdo)
-            run_operation(d, run_surprise, NULL, true);
+            operation_thread(&op);
         cfg__device_release(d);
     }
     cfg__device_put(d);
@@ -404,6 +404,16 @@ static void gone_work(struct umn_work *work)
     umn__unlock(&Pnp.lock);
     if (waiting)
         umn__unpark(waiting);
+}
+
+/* A thread of its own: a removal waits for others' work items, so it must not hold a worker. */
+static void gone_work(struct umn_work *work)
+{
+    struct cfg_device *d = umn_container_of(work, struct cfg_device, gone_work);
+
+    __atomic_store_n(&d->gone_queued, 0, __ATOMIC_RELEASE);
+    if (umn__ctx_spawn(NULL, gone_thread, d, "pnp gone"))
+        gone_thread(d); /* no memory: better here than never */
 }
 
 /* The record outlives this: the caller's device object does, and the work holds a reference. */
@@ -560,5 +570,15 @@ void umn__pnp_stop(void)
     umn__umh_hooks_set(NULL);
     cfg__devices_stop();
     cfg__bus_stop();
+    cfg__loader_reset();
+}
+
+void umn__pnp_abandon(void)
+{
+    if (!Pnp.running)
+        return;
+    Pnp.running = false;
+    umn__umh_hooks_set(NULL);
+    cfg__devices_abandon();
     cfg__loader_reset();
 }
