@@ -58,6 +58,52 @@ static struct ndis_im_request *find(const char *canonical)
     return n ? umn_container_of(n, struct ndis_im_request, name) : NULL;
 }
 
+/* The next character of canonical text, which is well-formed UTF-8, in upper-case UTF-16 units; a
+ * pair of surrogates comes in two calls. */
+static WCHAR next_unit(const unsigned char **at, WCHAR *low)
+{
+    const unsigned char *c = *at;
+    uint32_t code = *c;
+    unsigned more = code < 0x80 ? 0 : code < 0xe0 ? 1 : code < 0xf0 ? 2 : 3;
+
+    if (*low) {
+        WCHAR unit = *low;
+        *low = 0;
+        return unit;
+    }
+    if (more)
+        code &= 0x3fu >> more;
+    for (unsigned i = 1; i <= more; i++)
+        code = code << 6 | (c[i] & 0x3f);
+    *at = c + 1 + more;
+    if (code < 0x10000)
+        return (WCHAR)code;
+    *low = (WCHAR)(0xdc00 | ((code - 0x10000) & 0x3ff));
+    return (WCHAR)(0xd800 | (code - 0x10000) >> 10);
+}
+
+/* find without memory: compares with each request. A name that lacks the prefix \DEVICE\ is compared
+ * with what follows it. */
+static struct ndis_im_request *find_slowly(const UNICODE_STRING *name)
+{
+    const size_t length = name->Length / sizeof(WCHAR), prefix = sizeof "\\DEVICE\\" - 1;
+
+    umn_list_for_each (l, &requests) {
+        struct ndis_im_request *r = umn_container_of(l, struct ndis_im_request, link);
+        for (size_t skip = 0; skip <= prefix; skip += prefix) {
+            const unsigned char *at = (const unsigned char *)r->name.text + skip;
+            WCHAR low = 0;
+            size_t i = 0;
+            while (i < length && (*at || low) &&
+                   umn__upcase(name->Buffer[i]) == next_unit(&at, &low))
+                i++;
+            if (i == length && !*at && !low)
+                return r;
+        }
+    }
+    return NULL;
+}
+
 static void set_state(struct ndis_im_request *r, enum im_state state)
 {
     umn__trace("im.state", "%s %s -> %s", r->name.text, state_names[r->state], state_names[state]);
@@ -366,8 +412,8 @@ UMN_EXPORT NDIS_STATUS NTAPI NdisIMInitializeDeviceInstanceEx(NDIS_HANDLE Driver
  * Withdraws a request (nf-ndis-ndisimcancelinitializedeviceinstance.md; IM-VMP-10 to -12).
  * PASSIVE_LEVEL. SUCCESS: it was pending; MiniportInitializeEx will not be called for it. FAILURE:
  * never asked for, or MiniportInitializeEx has been called; if it still runs, the call first waits for
- * its end, so that the caller can de-initialize (question 8). RESOURCES does not exist: a name that
- * cannot be copied for lack of memory is FAILURE too.
+ * its end, so that the caller can de-initialize (question 8). It needs no memory: a driver
+ * that is told FAILURE believes that MiniportInitializeEx has been called.
  */
 UMN_EXPORT NDIS_STATUS NTAPI NdisIMCancelInitializeDeviceInstance(NDIS_HANDLE DriverHandle,
                                                                   PNDIS_STRING DeviceInstance)
@@ -380,12 +426,12 @@ UMN_EXPORT NDIS_STATUS NTAPI NdisIMCancelInitializeDeviceInstance(NDIS_HANDLE Dr
     ndis__entry_ok(UMN_PASSIVE, "NdisIMCancelInitializeDeviceInstance");
     d = driver_of(DriverHandle, "NdisIMCancelInitializeDeviceInstance");
     canonical = d ? ndis__canonical(DeviceInstance, &status) : NULL;
-    if (!canonical)
+    if (!d || (!canonical && status != NDIS_STATUS_RESOURCES))
         return NDIS_STATUS_FAILURE;
-    umn__trace("im.cancel", "%s by %s", canonical, d->service);
+    umn__trace("im.cancel", "%s by %s", canonical ? canonical : "(no memory)", d->service);
     umn__point(UMN_OP_ATOMIC, d);
     umn__lock(&ndis.lock);
-    r = find(canonical);
+    r = canonical ? find(canonical) : find_slowly(DeviceInstance);
     if (r && r->driver != d)
         r = NULL;
     if (r && r->state == IM_PENDING) {
