@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Names that people see, and the event log. PASSIVE_LEVEL unless a function says otherwise; no lock.
+ * Names of adapters that people see. PASSIVE_LEVEL; no lock.
  */
 #include "ndis/control.h"
 
@@ -94,27 +94,4 @@ UMN_EXPORT NDIS_STATUS NTAPI NdisQueryBindInstanceName(PNDIS_STRING pAdapterInst
         return NDIS_STATUS_FAILURE;
     }
     return instance_name(op->adapter, pAdapterInstanceName);
-}
-
-/*
- * nf-ndis-ndiswriteerrorlogentry.md: here the event log is the trace. <= DISPATCH_LEVEL. The variable
- * arguments are NumberOfErrorValues ULONGs; the first four are kept.
- */
-UMN_EXPORT void NTAPI NdisWriteErrorLogEntry(NDIS_HANDLE NdisAdapterHandle, ULONG ErrorCode,
-                                             ULONG NumberOfErrorValues, ...)
-{
-    const struct ndis_adapter *a = NdisAdapterHandle;
-    const unsigned count = NumberOfErrorValues < 4 ? NumberOfErrorValues : 4;
-    unsigned values[4] = { 0 };
-    __builtin_ms_va_list args;
-
-    ndis__entry_ok(UMN_DISPATCH, "NdisWriteErrorLogEntry");
-    if (!ndis__live(NdisAdapterHandle, NDIS_KIND_ADAPTER, "NdisWriteErrorLogEntry"))
-        return;
-    __builtin_ms_va_start(args, NumberOfErrorValues);
-    for (unsigned i = 0; i < count; i++)
-        values[i] = __builtin_va_arg(args, ULONG);
-    __builtin_ms_va_end(args);
-    umn__trace("driver.log", "%s 0x%08x (%u) %x %x %x %x", a->name, ErrorCode, NumberOfErrorValues,
-               values[0], values[1], values[2], values[3]);
 }
