@@ -101,6 +101,12 @@ static NDIS_STATUS NTAPI SpyAttributes(NDIS_HANDLE handle, PNDIS_MINIPORT_ADAPTE
     return status;
 }
 
+/* The end of an open that spy.pended_open made pend. */
+static void open_complete(void *context)
+{
+    protocol.OpenAdapterCompleteHandlerEx(context, spy.pended_open);
+}
+
 static NDIS_STATUS NTAPI SpyOpen(NDIS_HANDLE driver, NDIS_HANDLE context, PNDIS_OPEN_PARAMETERS p,
                                  NDIS_HANDLE bind, PNDIS_HANDLE out)
 {
@@ -108,12 +114,56 @@ static NDIS_STATUS NTAPI SpyOpen(NDIS_HANDLE driver, NDIS_HANDLE context, PNDIS_
     spy.opens++;
     log_event("mux.open %s", text_of(p->AdapterName, text));
     NDIS_STATUS status = spy.fail_open;
-    if (status == NDIS_STATUS_SUCCESS)
+    if (spy.pended_open != NDIS_STATUS_SUCCESS)
+        status = umn__ctx_spawn(NULL, open_complete, context, "open") ? NDIS_STATUS_RESOURCES
+                                                                      : NDIS_STATUS_PENDING;
+    else if (status == NDIS_STATUS_SUCCESS)
         status = NdisOpenAdapterEx(driver, context, p, bind, out);
     log_event("mux.open.end %s %08x", text, (unsigned)status);
     return status;
 }
 
+static NDIS_STATUS NTAPI SpyClose(NDIS_HANDLE handle)
+{
+    struct ndis_binding *b = handle;
+    void *context = b->context;
+    spy.closes++;
+    spy.close_ctx = self_id();
+    log_event("mux.close filter %x multicast %u in %s", b->packet_filter, b->multicast_count,
+              b->adapter->name);
+    if (spy.before_close)
+        spy.before_close(handle, context);
+    NDIS_STATUS status = NdisCloseAdapterEx(handle);
+    if (spy.on_close)
+        spy.on_close(handle, context);
+    log_event("mux.close.end %08x", (unsigned)status);
+    return status;
+}
+
+static NDIS_STATUS NTAPI SpyOid(NDIS_HANDLE handle, PNDIS_OID_REQUEST r)
+{
+    spy.oids++;
+    if (r->RequestType == NdisRequestQueryInformation)
+        spy.queries++;
+    log_event("mux.oid %d %08x", (int)r->RequestType, r->DATA.QUERY_INFORMATION.Oid);
+    return NdisOidRequest(handle, r);
+}
+
+static VOID NTAPI SpyBindDone(NDIS_HANDLE context, NDIS_STATUS status)
+{
+    spy.completes++;
+    log_event("mux.complete bind %08x", (unsigned)status);
+    NdisCompleteBindAdapterEx(context, status);
+}
+
+static VOID NTAPI SpyUnbindDone(NDIS_HANDLE context)
+{
+    spy.completes++;
+    log_event("mux.complete unbind");
+    NdisCompleteUnbindAdapterEx(context);
+}
+
+#define SPY_NEEDED 6 /* imports that the MUX cannot do without; the others it may not use */
 static const struct {
     const char *name;
     void *with;
@@ -124,6 +174,10 @@ static const struct {
     {"NdisReEnumerateProtocolBindings", SpyReEnumerate},
     {"NdisMSetMiniportAttributes", SpyAttributes},
     {"NdisOpenAdapterEx", SpyOpen},
+    {"NdisCloseAdapterEx", SpyClose},
+    {"NdisOidRequest", SpyOid},
+    {"NdisCompleteBindAdapterEx", SpyBindDone},
+    {"NdisCompleteUnbindAdapterEx", SpyUnbindDone},
 };
 
 static unsigned patch_table(uintptr_t base, const Elf64_Rela *r, size_t count,
@@ -210,15 +264,20 @@ static NDIS_STATUS NTAPI SpyUnbind(NDIS_HANDLE unbind, NDIS_HANDLE context)
     char name[80];
     snprintf(name, sizeof name, "%s", b->adapter->name);
     log_event("mux.unbind %s", name);
+    spy.unbind_ctx = self_id();
     NDIS_STATUS status = protocol.UnbindAdapterHandlerEx(unbind, context);
-    log_event("mux.unbind.end %s", name);
+    spy.unbind_ctx = 0;
+    log_event("mux.unbind.end %s %08x", name, (unsigned)status);
     return status;
 }
 
 static NDIS_STATUS NTAPI SpyEvent(NDIS_HANDLE context, PNET_PNP_EVENT_NOTIFICATION n)
 {
-    log_event("mux.event %d %s", (int)n->NetPnPEvent.NetEvent, context ? "binding" : "all");
-    return protocol.NetPnPEventHandler(context, n);
+    int code = (int)n->NetPnPEvent.NetEvent;
+    log_event("mux.event %d %s", code, context ? "binding" : "all");
+    NDIS_STATUS status = protocol.NetPnPEventHandler(context, n);
+    log_event("mux.event.end %d %08x", code, (unsigned)status);
+    return status;
 }
 
 static NDIS_STATUS NTAPI SpyInitialize(NDIS_HANDLE handle, NDIS_HANDLE context,
@@ -234,6 +293,45 @@ static VOID NTAPI SpyHalt(NDIS_HANDLE context, NDIS_HALT_ACTION action)
 {
     log_event("mux.halt %s action %d", name_of_context(context), (int)action);
     miniport.HaltHandlerEx(context, action);
+}
+
+static NDIS_STATUS NTAPI SpyPause(NDIS_HANDLE context, PNDIS_MINIPORT_PAUSE_PARAMETERS p)
+{
+    char name[80];
+    snprintf(name, sizeof name, "%s", name_of_context(context));
+    log_event("mux.pause %s irql %u", name, umn__irql());
+    if (spy.in_pause)
+        spy.in_pause();
+    NDIS_STATUS status = miniport.PauseHandler(context, p);
+    if (spy.after_pause)
+        spy.after_pause(status);
+    log_event("mux.pause.end %s %08x", name, (unsigned)status);
+    return status;
+}
+
+static NDIS_STATUS NTAPI SpyRestart(NDIS_HANDLE context, PNDIS_MINIPORT_RESTART_PARAMETERS p)
+{
+    char name[80];
+    NDIS_MINIPORT_RESTART_PARAMETERS bare = *p;
+    bare.RestartAttributes = NULL;
+    snprintf(name, sizeof name, "%s", name_of_context(context));
+    log_event("mux.restart %s irql %u", name, umn__irql());
+    NDIS_STATUS status = miniport.RestartHandler(context, spy.no_attributes ? &bare : p);
+    log_event("mux.restart.end %s %08x", name, (unsigned)status);
+    return status;
+}
+
+static VOID NTAPI SpyShutdown(NDIS_HANDLE context, NDIS_SHUTDOWN_ACTION action)
+{
+    log_event("mux.shutdown %s action %d irql %u", name_of_context(context), (int)action,
+              umn__irql());
+    miniport.ShutdownHandlerEx(context, action);
+}
+
+static VOID NTAPI SpyStatus(NDIS_HANDLE context, PNDIS_STATUS_INDICATION s)
+{
+    log_event("mux.status %08x", (unsigned)s->StatusCode);
+    protocol.StatusHandlerEx(context, s);
 }
 
 static VOID NTAPI SpyDevicePnp(NDIS_HANDLE context, PNET_DEVICE_PNP_EVENT event)
@@ -262,7 +360,7 @@ void spy_mux(void)
     }
     if (d && p)
         dl_iterate_phdr(patch_image, &patched);
-    if (patched < sizeof imports / sizeof imports[0]) {
+    if (patched < SPY_NEEDED) {
         conf_fail(__FILE__, __LINE__, "spy_mux: %u imports found", patched);
         return;
     }
@@ -271,6 +369,10 @@ void spy_mux(void)
     d->chars.InitializeHandlerEx = SpyInitialize;
     d->chars.HaltHandlerEx = SpyHalt;
     d->chars.DevicePnPEventNotifyHandler = SpyDevicePnp;
+    d->chars.PauseHandler = SpyPause;
+    d->chars.RestartHandler = SpyRestart;
+    d->chars.ShutdownHandlerEx = SpyShutdown;
+    p->chars.StatusHandlerEx = SpyStatus;
     p->chars.BindAdapterHandlerEx = SpyBind;
     p->chars.UnbindAdapterHandlerEx = SpyUnbind;
     p->chars.NetPnPEventHandler = SpyEvent;

@@ -8,6 +8,10 @@
  * STATUS mux.deinit NAME / .end NAME STATUS   mux.reenumerate     mux.attributes NAME TYPE STATUS
  *   mux.bind NAME / .end NAME STATUS     mux.unbind NAME / .end NAME            mux.event CODE
  *   mux.init NAME / .end NAME STATUS     mux.halt NAME action N                 mux.pnp NAME N
+ *   mux.pause NAME irql N / .end NAME STATUS   mux.restart NAME irql N / .end NAME STATUS
+ *   mux.shutdown NAME action N irql N    mux.status CODE           mux.event.end CODE STATUS
+ *   mux.close filter N multicast N in NAME / .end STATUS            mux.oid TYPE OID
+ *   mux.complete bind|unbind
  */
 #ifndef SPY_H
 #define SPY_H
@@ -26,7 +30,14 @@ struct spy_request {
     unsigned locks;         /* spin locks held at the call */
 };
 struct spy {
-    unsigned requests, cancels, deinits, opens;
+    unsigned requests, cancels, deinits, opens, closes, oids, queries, completes;
+    uint32_t unbind_ctx, close_ctx; /* contexts of the last unbind and the last close */
+    NDIS_STATUS pended_open;        /* script, not 0: the open pends and ends with this */
+    void (*in_pause)(void);         /* before the MUX's MiniportPause / after it */
+    void (*after_pause)(NDIS_STATUS);
+    bool no_attributes;             /* MiniportRestart gets a NULL list */
+    void (*on_close)(NDIS_HANDLE binding, void *context); /* after NdisCloseAdapterEx, before the MUX knows */
+    void (*before_close)(NDIS_HANDLE binding, void *context);
     struct spy_request request[SPY_MAX];
     NDIS_STATUS fail_open; /* script: NdisOpenAdapterEx returns this and does nothing */
 };

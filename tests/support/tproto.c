@@ -117,7 +117,11 @@ static NDIS_STATUS NTAPI ProtoBind(NDIS_HANDLE driver_context, NDIS_HANDLE bind_
         b->used = false;
         return NDIS_STATUS_FAILURE;
     }
+    if (proto_script.before_open && !is_im(p))
+        proto_script.before_open(b, params);
     b->open_status = open_adapter(b, params, bind_context);
+    if (proto_script.after_open && !is_im(p))
+        proto_script.after_open(b);
     if (b->open_status == NDIS_STATUS_PENDING)
         return NDIS_STATUS_PENDING; /* ProtoOpenComplete goes on */
     NDIS_STATUS status = b->open_status;
@@ -198,6 +202,8 @@ static void NTAPI ProtoCloseComplete(NDIS_HANDLE context)
 {
     struct bnd *b = context;
     log_event("%s.close.complete irql %u", b->proto->service, umn__irql());
+    if (proto_script.on_close_complete && !is_im(b->proto))
+        proto_script.on_close_complete(b);
     if (!b->unbind_context)
         proto_complete_bind(b, b->open_status);
     else if (!proto_script.pend_unbind || is_im(b->proto))

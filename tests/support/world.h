@@ -134,6 +134,9 @@ struct proto_script {
     void (*on_status)(struct bnd *, NDIS_STATUS_INDICATION *);
     void (*on_receive)(struct bnd *, NET_BUFFER_LIST *, uint32_t flags);
     void (*on_entry)(struct proto *); /* at the end of DriverEntry */
+    void (*before_open)(struct bnd *, PNDIS_BIND_PARAMETERS); /* in bind, before the open */
+    void (*after_open)(struct bnd *); /* NdisOpenAdapterEx has returned b->open_status */
+    void (*on_close_complete)(struct bnd *);
 };
 extern struct proto_script proto_script;
 extern struct proto protos[PROTO_MAX];
