@@ -507,7 +507,6 @@ static int run_box(void (*fn)(void *))
 
     *failure = 0;
     adds = fail_add_at = 0;
-    umn__image_builtin("tdev", DevEntry);
     error = umn_box_create(&config);
     if (error)
         return error;
@@ -610,5 +609,7 @@ int main(void)
         cmocka_unit_test(on_a_running_box),
         cmocka_unit_test(every_allocation_may_fail),
     };
+
+    umn__image_builtin("tdev", DevEntry);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

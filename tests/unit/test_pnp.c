@@ -156,8 +156,6 @@ static int run_box(void (*fn)(void *), uint64_t seed)
     int error;
 
     reset();
-    umn__image_builtin("tdev", DevEntry);
-    umn__image_builtin("bare", BareEntry);
     error = umn_box_create(&config);
     if (error)
         return error;
@@ -700,7 +698,6 @@ static void on_threads(void **state)
     struct umn_box_config config = {.backend = UMN_BOX_THREADS, .cpus = 2};
 
     reset();
-    umn__image_builtin("tdev", DevEntry);
     assert_int_equal(umn_box_create(&config), 0);
     assert_int_equal(umn_box_run(threads_box, NULL), 0);
     umn_box_destroy();
@@ -728,5 +725,8 @@ int main(void)
         cmocka_unit_test(on_threads),
         cmocka_unit_test(an_empty_box_is_cheap),
     };
+
+    umn__image_builtin("tdev", DevEntry);
+    umn__image_builtin("bare", BareEntry);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
