@@ -278,7 +278,7 @@ NET_BUFFER_LIST *world_make_frame(NDIS_HANDLE pool, const void *data, uint32_t l
 void world_free_frame(NET_BUFFER_LIST *nbl)
 {
     NET_BUFFER *nb = NET_BUFFER_LIST_FIRST_NB(nbl);
-    NdisAdvanceNetBufferDataStart(nb, NET_BUFFER_DATA_LENGTH(nb), FALSE, NULL);
+    NdisAdvanceNetBufferDataStart(nb, NET_BUFFER_DATA_LENGTH(nb), TRUE, NULL);
     NdisFreeNetBufferList(nbl);
 }
 
