@@ -239,6 +239,10 @@ static struct ndis_binding *binding_new(struct ndis_bind_op *op, NDIS_HANDLE con
         goto free_grave;
     ndis__binding_hooks(b);
     b->open_work.run = open_work;
+    umn__lock(&ndis.lock);
+    ndis__adapter_get(b->adapter);
+    ndis__protocol_get(b->protocol);
+    umn__unlock(&ndis.lock);
     return b;
 
 free_grave:

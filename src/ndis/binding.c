@@ -308,17 +308,13 @@ void ndis__unbind_pair(struct ndis_binding *b)
 {
     struct ndis_adapter *a = b->adapter;
 
-    umn__lock(&ndis.lock);
-    ndis__adapter_get(a);
-    umn__unlock(&ndis.lock);
-    ndis__op_begin(a, "unbind");
+    ndis__op_begin(a, "unbind"); /* b keeps a */
     if (!b->close_finished) {
         ndis__stack_pause(a, NDIS_PAUSE_NDIS_INTERNAL);
         ndis__unbind(b);
         ndis__stack_restart(a);
     }
     ndis__op_end(a);
-    ndis__adapter_put(a);
 }
 
 void ndis__unbind_all(struct ndis_adapter *a)

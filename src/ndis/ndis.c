@@ -216,13 +216,20 @@ void ndis__binding_get(struct ndis_binding *b)
     b->refs++;
 }
 
+/* A binding refers to its adapter and its protocol until nobody refers to it. */
 void ndis__binding_put(struct ndis_binding *b)
 {
+    struct ndis_adapter *a = b->adapter;
+    struct ndis_protocol *p = b->protocol;
+
     umn__lock(&ndis.lock);
-    if (--b->refs == 0)
-        bury_unlock(b->grave, GRAVE_BINDING, b);
-    else
+    if (--b->refs > 0) {
         umn__unlock(&ndis.lock);
+        return;
+    }
+    bury_unlock(b->grave, GRAVE_BINDING, b);
+    ndis__adapter_put(a);
+    ndis__protocol_put(p);
 }
 
 void ndis__protocol_get(struct ndis_protocol *p)

@@ -1,0 +1,938 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A small world for the tests of the NDIS control path, on the explore back end: a registry in memory,
+ * a bus driver whose PDOs are network devices, a lower miniport ("nic"), an intermediate driver
+ * ("mux") and two protocols ("pa", "pb"). Every callback writes one word into the log and then does
+ * what the script says. Contexts may not longjmp, so CHECK keeps the first failure. Included once.
+ */
+#ifndef NDIS_WORLD_H
+#define NDIS_WORLD_H
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include "ndis/control.h"
+
+#pragma clang diagnostic ignored "-Wunused-function"
+
+/* ---- checks and the log --------------------------------------------------------------------------- */
+
+static char failure[400];
+static char log_text[1 << 16];
+#define CHECK(c)                                                                                   \
+    do {                                                                                           \
+        if (!(c) && !*failure)                                                                     \
+            snprintf(failure, sizeof failure, "%s:%d: %s\nlog: %.200s", __FILE__, __LINE__, #c,     \
+                     log_text);                                                                    \
+    } while (0)
+#define EQ(a, b)                                                                                   \
+    do {                                                                                           \
+        long long a_ = (long long)(a), b_ = (long long)(b);                                        \
+        if (a_ != b_ && !*failure)                                                                 \
+            snprintf(failure, sizeof failure, "%s:%d: %s = 0x%llx, not 0x%llx\nlog: %.200s",        \
+                     __FILE__, __LINE__, #a, a_, b_, log_text);                                    \
+    } while (0)
+
+static void note(const char *fmt, ...)
+{
+    size_t used = strlen(log_text);
+    va_list args;
+
+    va_start(args, fmt);
+    vsnprintf(log_text + used, sizeof log_text - used, fmt, args);
+    va_end(args);
+}
+
+static int count(const char *word)
+{
+    int n = 0;
+
+    for (const char *p = log_text; (p = strstr(p, word)) != NULL; p += strlen(word))
+        n++;
+    return n;
+}
+
+/* The log from `from` on, and then cleared. */
+static bool logged(const char *want)
+{
+    bool same = strcmp(log_text, want) == 0;
+
+    if (!same && !*failure)
+        snprintf(failure, sizeof failure, "log is  %.180s\nshould be %.180s", log_text, want);
+    *log_text = 0;
+    return same;
+}
+
+/* ---- registry ------------------------------------------------------------------------------------- */
+
+#define SET "\\Registry\\Machine\\System\\CurrentControlSet\\"
+struct value {
+    struct value *next;
+    char *key, *name;
+    uint32_t type;
+    void *data;
+    size_t size;
+};
+static struct value *values[8192]; /* by key */
+static size_t registry_reads;
+
+static struct value **bucket(const char *key)
+{
+    uint32_t h = 0;
+
+    for (; *key; key++)
+        h = h * 31 + (uint32_t)(*key | 32);
+    return &values[h % 8192];
+}
+
+static struct value *value_find(const char *key, const char *name)
+{
+    for (struct value *v = *bucket(key); v; v = v->next)
+        if (!umn__stricmp(v->key, key) && (!name || !umn__stricmp(v->name, name)))
+            return v;
+    return NULL;
+}
+
+static void reg_put(const char *key, const char *name, uint32_t type, const void *data, size_t size)
+{
+    struct value *v = value_find(key, name);
+
+    if (!v) {
+        v = calloc(1, sizeof *v);
+        v->key = strdup(key);
+        v->name = strdup(name);
+        v->next = *bucket(key);
+        *bucket(key) = v;
+    }
+    free(v->data);
+    v->type = type;
+    v->size = size;
+    v->data = malloc(size + 1);
+    memcpy(v->data, data, size);
+}
+
+static void reg_text(const char *key, const char *name, const char *text)
+{
+    WCHAR w[200];
+    size_t n = strlen(text);
+
+    for (size_t i = 0; i <= n; i++)
+        w[i] = (unsigned char)text[i];
+    reg_put(key, name, REG_SZ, w, (n + 1) * 2);
+}
+
+static void reg_free(void)
+{
+    for (size_t i = 0; i < 8192; i++) {
+        while (values[i]) {
+            struct value *v = values[i];
+            values[i] = v->next;
+            free(v->key);
+            free(v->name);
+            free(v->data);
+            free(v);
+        }
+    }
+}
+
+/* A key is there if it or a key below it has a value. */
+static bool key_there(const char *full)
+{
+    if (value_find(full, NULL))
+        return true;
+    for (size_t i = 0; i < 8192; i++)
+        for (struct value *v = values[i]; v; v = v->next)
+            if (strncasecmp(v->key, full, strlen(full)) == 0)
+                return true;
+    return false;
+}
+
+static int reg_open(void *base, const char *path, bool create, void **key)
+{
+    char full[400];
+
+    snprintf(full, sizeof full, "%s%s%s", base ? (const char *)base : "", base ? "\\" : "", path);
+    if (!create && !key_there(full))
+        return UMN_ENOENT;
+    *key = plat_strdup(full);
+    return *key ? 0 : UMN_ENOMEM;
+}
+
+static void reg_close(void *key)
+{
+    plat_free(key);
+}
+
+static int reg_get(void *key, const char *name, uint32_t *type, void **data, size_t *size)
+{
+    struct value *v = value_find(key, name);
+
+    registry_reads++;
+    if (!v)
+        return UMN_ENOENT;
+    *data = plat_alloc(v->size + 1);
+    if (!*data)
+        return UMN_ENOMEM;
+    memcpy(*data, v->data, v->size);
+    *type = v->type;
+    *size = v->size;
+    return 0;
+}
+
+static int reg_set(void *key, const char *name, uint32_t type, const void *data, size_t size)
+{
+    reg_put(key, name, type, data, size);
+    return 0;
+}
+
+/* Direct subkeys in alphabetical order. */
+static int reg_enum_key(void *key, unsigned index, char **name)
+{
+    char best[64] = "", last[64] = "";
+    size_t length = strlen(key);
+
+    for (unsigned n = 0; n <= index; n++) {
+        strcpy(last, best);
+        *best = 0;
+        for (size_t i = 0; i < 8192; i++) {
+            for (struct value *v = values[i]; v; v = v->next) {
+                const char *rest = v->key + length;
+                char sub[64];
+                if (strncasecmp(v->key, key, length) != 0 || *rest != '\\')
+                    continue;
+                snprintf(sub, sizeof sub, "%.*s", (int)strcspn(rest + 1, "\\"), rest + 1);
+                if (strcmp(sub, last) > 0 && (!*best || strcmp(sub, best) < 0))
+                    strcpy(best, sub);
+            }
+        }
+        if (!*best)
+            return UMN_ENOENT;
+    }
+    *name = plat_strdup(best);
+    return *name ? 0 : UMN_ENOMEM;
+}
+
+static const struct umn_registry_ops registry = {
+    .open = reg_open, .close = reg_close, .get = reg_get, .set = reg_set, .enum_key = reg_enum_key,
+};
+
+/* Linkage\Bind of a service: device numbers, -1 ends. */
+static void bind_list(const char *service, const int *numbers)
+{
+    static WCHAR w[5000 * 48];
+    char key[120], name[64];
+    size_t n = 0;
+
+    for (; *numbers >= 0; numbers++) {
+        snprintf(name, sizeof name, "\\Device\\{%08X-0000-0000-0000-000000000000}", *numbers);
+        for (const char *c = name; *c; c++)
+            w[n++] = (unsigned char)*c;
+        w[n++] = 0;
+    }
+    w[n++] = 0;
+    snprintf(key, sizeof key, SET "Services\\%s\\Linkage", service);
+    reg_put(key, "Bind", REG_MULTI_SZ, w, n * 2);
+}
+#define BIND(service, ...) bind_list(service, (const int[]){ __VA_ARGS__, -1 })
+
+/* ---- devices ------------------------------------------------------------------------------------------ */
+
+struct device {
+    DEVICE_OBJECT *pdo;
+    DRIVER_OBJECT *driver;
+    struct umn_devnode node;
+    char id[32], key[80];
+};
+#define MAX_DEVICES 4200
+static struct device devices[MAX_DEVICES];
+static DRIVER_OBJECT *bus, *nic_driver, *mux_driver, *pa_driver, *pb_driver;
+
+static NTSTATUS NTAPI BusPnp(DEVICE_OBJECT *Device, IRP *Irp)
+{
+    Irp->IoStatus.Status = STATUS_SUCCESS;
+    IoCompleteRequest(Irp, IO_NO_INCREMENT);
+    return STATUS_SUCCESS;
+}
+
+static void NTAPI BusUnload(DRIVER_OBJECT *Driver)
+{
+}
+
+static NTSTATUS NTAPI BusEntry(DRIVER_OBJECT *Driver, UNICODE_STRING *Path)
+{
+    Driver->MajorFunction[IRP_MJ_PNP] = BusPnp;
+    Driver->MajorFunction[IRP_MJ_POWER] = BusPnp;
+    Driver->DriverUnload = BusUnload;
+    return STATUS_SUCCESS;
+}
+
+static void guid_of(int number, char *out)
+{
+    sprintf(out, "{%08x-0000-0000-0000-000000000000}", number);
+}
+
+static const char *name_of(int number)
+{
+    static char name[64];
+
+    snprintf(name, sizeof name, "\\Device\\{%08x-0000-0000-0000-000000000000}", number);
+    return name;
+}
+
+/* Enumerates device `number` for a driver: PDO and AddDevice. */
+static NTSTATUS add(int number, DRIVER_OBJECT *driver)
+{
+    struct device *d = &devices[number];
+    char guid[64], key[200];
+    NTSTATUS status;
+
+    memset(d, 0, sizeof *d);
+    guid_of(number, guid);
+    snprintf(d->id, sizeof d->id, "ROOT\\NET\\%04d", number);
+    snprintf(d->key, sizeof d->key, "{4d36e972-e325-11ce-bfc1-08002be10318}\\%04d", number);
+    snprintf(key, sizeof key, SET "Control\\Class\\%s", d->key);
+    if (!value_find(key, "NetCfgInstanceId"))
+        reg_text(key, "NetCfgInstanceId", guid);
+    status = IoCreateDevice(bus, 0, NULL, FILE_DEVICE_UNKNOWN, 0, FALSE, &d->pdo);
+    if (!NT_SUCCESS(status)) {
+        d->pdo = NULL;
+        return status;
+    }
+    d->pdo->Flags &= ~(ULONG)DO_DEVICE_INITIALIZING;
+    d->node = (struct umn_devnode){ d->pdo, d->id, d->key, "x", d };
+    umn__pdo_set_node(d->pdo, &d->node);
+    d->driver = driver;
+    status = driver->DriverExtension->AddDevice(driver, d->pdo);
+    if (!NT_SUCCESS(status)) {
+        IoDeleteDevice(d->pdo);
+        d->pdo = NULL;
+    }
+    return status;
+}
+
+static NTSTATUS irp(int number, UCHAR minor)
+{
+    return devices[number].pdo ? umn__irp_pnp(devices[number].pdo, minor, NULL, NULL)
+                               : STATUS_NO_SUCH_DEVICE;
+}
+
+static NTSTATUS start(int number)
+{
+    return irp(number, IRP_MN_START_DEVICE);
+}
+
+static void gone(int number)
+{
+    if (!devices[number].pdo)
+        return;
+    irp(number, IRP_MN_REMOVE_DEVICE);
+    umn__pdo_set_node(devices[number].pdo, NULL);
+    IoDeleteDevice(devices[number].pdo);
+    devices[number].pdo = NULL;
+}
+
+/* ---- script ------------------------------------------------------------------------------------------- */
+
+static struct {
+    NDIS_STATUS init, restart, bind, veto, set_options;
+    bool no_general, early_link, control_port, pend_pause, pend_restart, twice;
+    bool pend_bind, bind_leaves_open, pend_unbind, no_close, pend_event, hold_rx;
+    NDIS_STATUS (*in_init)(NDIS_HANDLE handle, NDIS_HANDLE im_context);
+    void (*in_bind)(NDIS_HANDLE context, NDIS_BIND_PARAMETERS *p);
+    int vms[8]; /* what the mux asks for on each bind; 0 ends */
+    bool no_requests; /* the mux asks for nothing when it binds */
+    unsigned mux_minor, pa_minor;
+    uint32_t mtu;
+} script;
+
+/* ---- miniport edge: nic and mux -------------------------------------------------------------------------- */
+
+struct mp {
+    NDIS_HANDLE handle, im_context;
+    int number;
+    bool up;
+    NDIS_MINIPORT_INIT_PARAMETERS init;
+};
+static struct mp mps[MAX_DEVICES];
+static unsigned init_calls, halt_calls;
+static NDIS_HANDLE nic_handle, mux_handle, mux_protocol, pa_handle, pb_handle;
+
+static int number_of(NDIS_HANDLE handle)
+{
+    const struct ndis_adapter *a = handle;
+
+    return (int)strtol(strchr(a->name, '{') + 1, NULL, 16);
+}
+
+static NDIS_STATUS set_attributes(NDIS_HANDLE handle, struct mp *m)
+{
+    NDIS_MINIPORT_ADAPTER_REGISTRATION_ATTRIBUTES reg = {
+        .Header = { NDIS_OBJECT_TYPE_MINIPORT_ADAPTER_REGISTRATION_ATTRIBUTES, 2, sizeof reg },
+        .MiniportAdapterContext = m,
+        .AttributeFlags =
+            script.control_port ? NDIS_MINIPORT_ATTRIBUTES_CONTROLS_DEFAULT_PORT : 0,
+    };
+    NDIS_OID oids[2] = { OID_GEN_CURRENT_PACKET_FILTER, OID_GEN_STATISTICS };
+    NDIS_MINIPORT_ADAPTER_GENERAL_ATTRIBUTES gen = {
+        .Header = { NDIS_OBJECT_TYPE_MINIPORT_ADAPTER_GENERAL_ATTRIBUTES, 2, sizeof gen },
+        .MediaType = NdisMedium802_3,
+        .MtuSize = 1500,
+        .MaxXmitLinkSpeed = 10000000000ull,
+        .XmitLinkSpeed = 1000000000ull,
+        .MaxRcvLinkSpeed = 10000000000ull,
+        .RcvLinkSpeed = 1000000000ull,
+        .MediaConnectState = MediaConnectStateConnected,
+        .LookaheadSize = 1514,
+        .MacAddressLength = 6,
+        .CurrentMacAddress = { 2, 0, 0, 0, 0, (UCHAR)m->number },
+        .SupportedPacketFilters = 0xf,
+        .MaxMulticastListSize = 32,
+        .IfType = 6,
+        .SupportedOidList = oids,
+        .SupportedOidListLength = sizeof oids,
+    };
+    NDIS_STATUS status;
+
+    status = NdisMSetMiniportAttributes(handle, (NDIS_MINIPORT_ADAPTER_ATTRIBUTES *)&reg);
+    if (status == NDIS_STATUS_SUCCESS && !script.no_general)
+        status = NdisMSetMiniportAttributes(handle, (NDIS_MINIPORT_ADAPTER_ATTRIBUTES *)&gen);
+    return status;
+}
+
+static void link_state(NDIS_HANDLE handle, NDIS_MEDIA_CONNECT_STATE state, NDIS_HANDLE to)
+{
+    NDIS_LINK_STATE link = {
+        .Header = { NDIS_OBJECT_TYPE_DEFAULT, 1, NDIS_SIZEOF_LINK_STATE_REVISION_1 },
+        .MediaConnectState = state,
+        .XmitLinkSpeed = 77,
+        .RcvLinkSpeed = 77,
+    };
+    NDIS_STATUS_INDICATION s = {
+        .Header = { NDIS_OBJECT_TYPE_STATUS_INDICATION, 1, sizeof s },
+        .SourceHandle = handle,
+        .StatusCode = NDIS_STATUS_LINK_STATE,
+        .DestinationHandle = to,
+        .StatusBuffer = &link,
+        .StatusBufferSize = sizeof link,
+    };
+
+    NdisMIndicateStatusEx(handle, &s);
+}
+
+static NDIS_STATUS NTAPI MpInitialize(NDIS_HANDLE Handle, NDIS_HANDLE Context,
+                                      NDIS_MINIPORT_INIT_PARAMETERS *Parameters)
+{
+    int number = number_of(Handle);
+    struct mp *m = &mps[number];
+    NDIS_STATUS status = script.init;
+
+    note("init:%d ", number);
+    init_calls++;
+    CHECK(!m->up);
+    CHECK(KeGetCurrentIrql() == PASSIVE_LEVEL);
+    m->handle = Handle;
+    m->number = number;
+    m->im_context = Parameters->IMDeviceInstanceContext;
+    m->init = *Parameters;
+    umn__point(UMN_OP_YIELD, m);
+    if (status == NDIS_STATUS_SUCCESS)
+        status = set_attributes(Handle, m);
+    if (status == NDIS_STATUS_SUCCESS && script.early_link)
+        link_state(Handle, MediaConnectStateDisconnected, NULL);
+    if (status == NDIS_STATUS_SUCCESS && script.in_init)
+        status = script.in_init(Handle, m->im_context);
+    m->up = status == NDIS_STATUS_SUCCESS;
+    if (!m->up)
+        init_calls--;
+    return status;
+}
+
+static void NTAPI MpHalt(NDIS_HANDLE Context, NDIS_HALT_ACTION Action)
+{
+    struct mp *m = Context;
+
+    note("halt:%d:%d ", m->number, Action);
+    halt_calls++;
+    CHECK(m->up);
+    m->up = false;
+    m->handle = NULL;
+}
+
+static NDIS_STATUS NTAPI MpPause(NDIS_HANDLE Context, NDIS_MINIPORT_PAUSE_PARAMETERS *Parameters)
+{
+    struct mp *m = Context;
+
+    note("pause:%d ", m->number);
+    CHECK(m->up);
+    return script.pend_pause ? NDIS_STATUS_PENDING : NDIS_STATUS_SUCCESS;
+}
+
+static NDIS_STATUS NTAPI MpRestart(NDIS_HANDLE Context, NDIS_MINIPORT_RESTART_PARAMETERS *Parameters)
+{
+    struct mp *m = Context;
+    NDIS_RESTART_ATTRIBUTES *list = Parameters->RestartAttributes;
+
+    note("restart:%d ", m->number);
+    CHECK(m->up);
+    if (list && script.mtu) {
+        NDIS_RESTART_GENERAL_ATTRIBUTES *r = (void *)list->Data;
+        NDIS_RESTART_ATTRIBUTES *more;
+
+        CHECK(list->Oid == OID_GEN_MINIPORT_RESTART_ATTRIBUTES && !list->Next);
+        r->MtuSize = script.mtu;
+        more = NdisAllocateMemoryWithTagPriority(m->handle, sizeof *more, 'tseT', NormalPoolPriority);
+        if (more) {
+            memset(more, 0, sizeof *more);
+            more->Oid = OID_802_3_MAXIMUM_LIST_SIZE;
+            list->Next = more;
+        }
+    }
+    return script.pend_restart ? NDIS_STATUS_PENDING : script.restart;
+}
+
+static NDIS_STATUS NTAPI MpOid(NDIS_HANDLE Context, NDIS_OID_REQUEST *Request)
+{
+    return NDIS_STATUS_SUCCESS;
+}
+static void NTAPI MpSend(NDIS_HANDLE Context, NET_BUFFER_LIST *Nbl, NDIS_PORT_NUMBER Port, ULONG Flags)
+{
+}
+static void NTAPI MpReturn(NDIS_HANDLE Context, NET_BUFFER_LIST *Nbl, ULONG Flags)
+{
+}
+static void NTAPI MpCancel(NDIS_HANDLE Context, PVOID Id)
+{
+}
+static void NTAPI MpEvent(NDIS_HANDLE Context, NET_DEVICE_PNP_EVENT *Event)
+{
+    struct mp *m = Context;
+
+    if (Event->DevicePnPEvent != NdisDevicePnPEventPowerProfileChanged)
+        note("notify:%d:%d ", m->number, Event->DevicePnPEvent);
+}
+static void NTAPI MpShutdown(NDIS_HANDLE Context, NDIS_SHUTDOWN_ACTION Action)
+{
+    note("shutdown:%d ", ((struct mp *)Context)->number);
+}
+
+static NDIS_MINIPORT_DRIVER_CHARACTERISTICS characteristics(unsigned minor, ULONG flags,
+                                                            MINIPORT_DRIVER_UNLOAD unload)
+{
+    return (NDIS_MINIPORT_DRIVER_CHARACTERISTICS){
+        .Header = { NDIS_OBJECT_TYPE_MINIPORT_DRIVER_CHARACTERISTICS,
+                    minor >= 80 ? 3 : minor ? 2 : 1,
+                    sizeof(NDIS_MINIPORT_DRIVER_CHARACTERISTICS) },
+        .MajorNdisVersion = 6,
+        .MinorNdisVersion = (UCHAR)minor,
+        .Flags = flags,
+        .InitializeHandlerEx = MpInitialize,
+        .HaltHandlerEx = MpHalt,
+        .UnloadHandler = unload,
+        .PauseHandler = MpPause,
+        .RestartHandler = MpRestart,
+        .OidRequestHandler = MpOid,
+        .SendNetBufferListsHandler = MpSend,
+        .ReturnNetBufferListsHandler = MpReturn,
+        .CancelSendHandler = MpCancel,
+        .DevicePnPEventNotifyHandler = MpEvent,
+        .ShutdownHandlerEx = MpShutdown,
+        .CancelOidRequestHandler = MpCancel,
+    };
+}
+
+static void NTAPI NicUnload(DRIVER_OBJECT *Driver)
+{
+    note("unload:nic ");
+    NdisMDeregisterMiniportDriver(nic_handle);
+}
+
+static NTSTATUS NTAPI NicEntry(DRIVER_OBJECT *Driver, UNICODE_STRING *Path)
+{
+    NDIS_MINIPORT_DRIVER_CHARACTERISTICS c = characteristics(30, 0, NicUnload);
+
+    return NdisMRegisterMiniportDriver(Driver, Path, NULL, &c, &nic_handle);
+}
+
+/* ---- protocol edge: mux, pa, pb ---------------------------------------------------------------------------- */
+
+struct proto {
+    const char *name;
+    NDIS_HANDLE *handle;
+};
+struct bound {
+    struct proto *proto;
+    NDIS_HANDLE handle, unbind_context, bind_context;
+    struct umn_list link;
+    int number;
+    UINT medium;
+    KEVENT closed, opened;
+    NDIS_STATUS open_status;
+    bool requested[8];
+};
+static struct umn_list bounds;
+static struct proto mux_proto = { "mux", &mux_protocol }, pa_proto = { "pa", &pa_handle },
+                    pb_proto = { "pb", &pb_handle };
+static NET_PNP_EVENT_NOTIFICATION *pended_event;
+static struct umn_list *last_bound;
+
+static void us(UNICODE_STRING *out, WCHAR *buffer, const char *text)
+{
+    size_t n = strlen(text);
+
+    for (size_t i = 0; i <= n; i++)
+        buffer[i] = (unsigned char)text[i];
+    *out = (UNICODE_STRING){ (USHORT)(2 * n), (USHORT)(2 * n + 2), buffer };
+}
+
+static NDIS_STATUS request(int number, void *context)
+{
+    WCHAR w[80];
+    UNICODE_STRING name;
+
+    us(&name, w, name_of(number));
+    return NdisIMInitializeDeviceInstanceEx(mux_handle, &name, context);
+}
+
+static NDIS_STATUS cancel_request(int number)
+{
+    WCHAR w[80];
+    UNICODE_STRING name;
+
+    us(&name, w, name_of(number));
+    return NdisIMCancelInitializeDeviceInstance(mux_handle, &name);
+}
+
+static struct bound *bound_to(struct proto *p, int number)
+{
+    umn_list_for_each (l, &bounds) {
+        struct bound *b = umn_container_of(l, struct bound, link);
+        if (b->proto == p && b->number == number)
+            return b;
+    }
+    return NULL;
+}
+
+/* Closes and waits; frees. */
+static void close_and_free(struct bound *b)
+{
+    NDIS_STATUS status = NdisCloseAdapterEx(b->handle);
+
+    if (status == NDIS_STATUS_PENDING)
+        KeWaitForSingleObject(&b->closed, Executive, KernelMode, FALSE, NULL);
+    else
+        CHECK(status == NDIS_STATUS_SUCCESS);
+    umn_list_remove(&b->link);
+    free(b);
+}
+
+static NDIS_STATUS open_it(struct bound *b, NDIS_HANDLE context, NDIS_BIND_PARAMETERS *p)
+{
+    NDIS_MEDIUM media[2] = { NdisMedium802_5, NdisMedium802_3 };
+    NDIS_OPEN_PARAMETERS o = {
+        .Header = { NDIS_OBJECT_TYPE_OPEN_PARAMETERS, 1, sizeof o },
+        .AdapterName = p->AdapterName,
+        .MediumArray = media,
+        .MediumArraySize = 2,
+        .SelectedMediumIndex = &b->medium,
+    };
+    NDIS_STATUS status = NdisOpenAdapterEx(*b->proto->handle, b, &o, context, &b->handle);
+
+    if (status == NDIS_STATUS_PENDING) {
+        KeWaitForSingleObject(&b->opened, Executive, KernelMode, FALSE, NULL);
+        status = b->open_status;
+    }
+    return status;
+}
+
+static NDIS_STATUS NTAPI PtBind(NDIS_HANDLE Context, NDIS_HANDLE BindContext, NDIS_BIND_PARAMETERS *P)
+{
+    struct bound *b = calloc(1, sizeof *b);
+    NDIS_STATUS status;
+    char name[128];
+
+    b->proto = Context;
+    for (unsigned i = 0; i <= P->AdapterName->Length / 2u && i < 127; i++)
+        name[i] = (char)P->AdapterName->Buffer[i];
+    b->number = (int)strtol(strchr(name, '{') + 1, NULL, 16);
+    note("bind:%s:%d ", b->proto->name, b->number);
+    CHECK(KeGetCurrentIrql() == PASSIVE_LEVEL);
+    KeInitializeEvent(&b->closed, NotificationEvent, FALSE);
+    KeInitializeEvent(&b->opened, NotificationEvent, FALSE);
+    umn_list_add_tail(&bounds, &b->link);
+    last_bound = &b->link;
+    if (script.in_bind)
+        script.in_bind(BindContext, P);
+    status = open_it(b, BindContext, P);
+    if (status != NDIS_STATUS_SUCCESS) {
+        note("open-fails ");
+        umn_list_remove(&b->link);
+        free(b);
+        return status;
+    }
+    CHECK(b->medium == 1);
+    if (b->proto == &mux_proto && !script.no_requests)
+        for (int i = 0; script.vms[i]; i++)
+            b->requested[i] = request(script.vms[i], &mps[script.vms[i]]) == NDIS_STATUS_SUCCESS;
+    if (script.bind != NDIS_STATUS_SUCCESS) {
+        if (script.bind_leaves_open) {
+            umn_list_remove(&b->link);
+            free(b);
+        } else {
+            close_and_free(b);
+        }
+        return script.bind;
+    }
+    b->bind_context = BindContext;
+    return script.pend_bind ? NDIS_STATUS_PENDING : NDIS_STATUS_SUCCESS;
+}
+
+static NDIS_STATUS NTAPI PtUnbind(NDIS_HANDLE UnbindContext, NDIS_HANDLE Context)
+{
+    struct bound *b = Context;
+
+    note("unbind:%s:%d ", b->proto->name, b->number);
+    CHECK(KeGetCurrentIrql() == PASSIVE_LEVEL);
+    if (b->proto == &mux_proto) {
+        for (int i = 0; script.vms[i]; i++) {
+            struct mp *m = &mps[script.vms[i]];
+            if (cancel_request(script.vms[i]) != NDIS_STATUS_SUCCESS && m->handle)
+                NdisIMDeInitializeDeviceInstance(m->handle);
+        }
+    }
+    if (script.no_close) {
+        umn_list_remove(&b->link);
+        free(b);
+        return NDIS_STATUS_SUCCESS;
+    }
+    if (!script.pend_unbind) {
+        close_and_free(b);
+        return NDIS_STATUS_SUCCESS;
+    }
+    b->unbind_context = UnbindContext;
+    if (NdisCloseAdapterEx(b->handle) != NDIS_STATUS_PENDING)
+        KeSetEvent(&b->closed, 0, FALSE);
+    return NDIS_STATUS_PENDING;
+}
+
+static void NTAPI PtOpened(NDIS_HANDLE Context, NDIS_STATUS Status)
+{
+    struct bound *b = Context;
+
+    note("opened:%s:%d ", b->proto->name, b->number);
+    b->open_status = Status;
+    KeSetEvent(&b->opened, 0, FALSE);
+}
+
+static void NTAPI PtClosed(NDIS_HANDLE Context)
+{
+    struct bound *b = Context;
+
+    note("closed:%s:%d ", b->proto->name, b->number);
+    KeSetEvent(&b->closed, 0, FALSE);
+}
+
+static NDIS_STATUS NTAPI PtEvent(NDIS_HANDLE Context, NET_PNP_EVENT_NOTIFICATION *Event)
+{
+    static const char *const names[] = { "power", "qpower", "qremove", "cremove", "reconf", "list",
+                                         "binds", "caps", "pause", "restart", "port+", "port-", "reenable" };
+    struct bound *b = Context;
+    const NET_PNP_EVENT *e = &Event->NetPnPEvent;
+
+    note("%s:%s:%d ", names[e->NetEvent], b ? b->proto->name : "", b ? b->number : 0);
+    CHECK(KeGetCurrentIrql() == PASSIVE_LEVEL);
+    if (e->NetEvent == NetEventPause)
+        CHECK(e->BufferLength == NDIS_SIZEOF_PROTOCOL_PAUSE_PARAMETERS_REVISION_1);
+    if (e->NetEvent == NetEventQueryRemoveDevice && script.veto != NDIS_STATUS_SUCCESS)
+        return script.veto;
+    if (e->NetEvent == NetEventIMReEnableDevice) {
+        const UNICODE_STRING *name = e->Buffer;
+        int number = 0;
+        for (unsigned i = 9; i < 17; i++) {
+            WCHAR c = name->Buffer[i];
+            number = number * 16 + (c <= '9' ? c - '0' : (c | 32) - 'a' + 10);
+        }
+        request(number, &mps[number]);
+    }
+    if (script.pend_event) {
+        pended_event = Event;
+        return NDIS_STATUS_PENDING;
+    }
+    return NDIS_STATUS_SUCCESS;
+}
+
+static void NTAPI PtOidDone(NDIS_HANDLE Context, NDIS_OID_REQUEST *Request, NDIS_STATUS Status)
+{
+}
+static void NTAPI PtStatus(NDIS_HANDLE Context, NDIS_STATUS_INDICATION *Status)
+{
+    struct bound *b = Context;
+
+    note("status:%s:%d:%x ", b->proto->name, b->number, (unsigned)Status->StatusCode & 0xff);
+}
+static void NTAPI PtReceive(NDIS_HANDLE Context, NET_BUFFER_LIST *Nbl, NDIS_PORT_NUMBER Port,
+                            ULONG Number, ULONG Flags)
+{
+}
+static void NTAPI PtSent(NDIS_HANDLE Context, NET_BUFFER_LIST *Nbl, ULONG Flags)
+{
+}
+
+static NDIS_PROTOCOL_DRIVER_CHARACTERISTICS protocol_characteristics(unsigned minor, const char *name,
+                                                                     WCHAR *buffer)
+{
+    NDIS_PROTOCOL_DRIVER_CHARACTERISTICS c = {
+        .Header = { NDIS_OBJECT_TYPE_PROTOCOL_DRIVER_CHARACTERISTICS, minor ? 2 : 1, sizeof c },
+        .MajorNdisVersion = 6,
+        .MinorNdisVersion = (UCHAR)minor,
+        .BindAdapterHandlerEx = PtBind,
+        .UnbindAdapterHandlerEx = PtUnbind,
+        .OpenAdapterCompleteHandlerEx = PtOpened,
+        .CloseAdapterCompleteHandlerEx = PtClosed,
+        .NetPnPEventHandler = PtEvent,
+        .OidRequestCompleteHandler = PtOidDone,
+        .StatusHandlerEx = PtStatus,
+        .ReceiveNetBufferListsHandler = PtReceive,
+        .SendNetBufferListsCompleteHandler = PtSent,
+    };
+
+    us(&c.Name, buffer, name);
+    return c;
+}
+
+static NTSTATUS register_protocol(struct proto *p, unsigned minor)
+{
+    WCHAR w[40];
+    NDIS_PROTOCOL_DRIVER_CHARACTERISTICS c = protocol_characteristics(minor, p->name, w);
+
+    return NdisRegisterProtocolDriver(p, &c, p->handle);
+}
+
+static void NTAPI MuxUnload(DRIVER_OBJECT *Driver)
+{
+    note("unload:mux ");
+    NdisDeregisterProtocolDriver(mux_protocol);
+    NdisMDeregisterMiniportDriver(mux_handle);
+}
+
+static NTSTATUS NTAPI MuxEntry(DRIVER_OBJECT *Driver, UNICODE_STRING *Path)
+{
+    NDIS_MINIPORT_DRIVER_CHARACTERISTICS c =
+        characteristics(script.mux_minor, NDIS_INTERMEDIATE_DRIVER, MuxUnload);
+    NDIS_STATUS status = NdisMRegisterMiniportDriver(Driver, Path, NULL, &c, &mux_handle);
+
+    if (status != NDIS_STATUS_SUCCESS)
+        return status;
+    status = register_protocol(&mux_proto, script.mux_minor);
+    if (status != NDIS_STATUS_SUCCESS) {
+        NdisMDeregisterMiniportDriver(mux_handle);
+        return status;
+    }
+    NdisIMAssociateMiniport(mux_handle, mux_protocol);
+    note("entry:mux ");
+    return STATUS_SUCCESS;
+}
+
+static void NTAPI PaUnload(DRIVER_OBJECT *Driver)
+{
+    NdisDeregisterProtocolDriver(pa_handle);
+}
+static NTSTATUS NTAPI PaEntry(DRIVER_OBJECT *Driver, UNICODE_STRING *Path)
+{
+    Driver->DriverUnload = PaUnload;
+    return register_protocol(&pa_proto, script.pa_minor);
+}
+static void NTAPI PbUnload(DRIVER_OBJECT *Driver)
+{
+    NdisDeregisterProtocolDriver(pb_handle);
+}
+static NTSTATUS NTAPI PbEntry(DRIVER_OBJECT *Driver, UNICODE_STRING *Path)
+{
+    Driver->DriverUnload = PbUnload;
+    return register_protocol(&pb_proto, 30);
+}
+
+/* ---- life of the world ---------------------------------------------------------------------------------------- */
+
+static bool load(const char *service, PDRIVER_INITIALIZE entry, DRIVER_OBJECT **out)
+{
+    return umn__driver_load(service, entry, NULL, out, NULL) == 0;
+}
+
+static void unload(DRIVER_OBJECT **driver)
+{
+    if (*driver)
+        umn__driver_unload(*driver);
+    *driver = NULL;
+}
+
+/* Every device gone (those of the mux first), every driver unloaded. */
+static void tear_down(void)
+{
+    for (int i = MAX_DEVICES - 1; i > 0; i--)
+        gone(i);
+    unload(&pa_driver);
+    unload(&pb_driver);
+    unload(&mux_driver);
+    unload(&nic_driver);
+    unload(&bus);
+}
+
+static void (*world_test)(void);
+static void world_main(void *arg)
+{
+    if (load("bus", BusEntry, &bus))
+        world_test();
+    tear_down();
+}
+
+static void world_reset(void)
+{
+    memset(&script, 0, sizeof script);
+    script.mux_minor = script.pa_minor = 30;
+    memset(mps, 0, sizeof mps);
+    memset(devices, 0, sizeof devices);
+    init_calls = halt_calls = 0;
+    *log_text = *failure = 0;
+    pended_event = NULL;
+    umn_list_init(&bounds);
+    bus = nic_driver = mux_driver = pa_driver = pb_driver = NULL;
+    registry_reads = 0;
+}
+
+/* One run. Returns umn__sched_run's result; reports and leaks are the caller's to judge. */
+static int world_run(void (*test)(void), enum umn_strategy strategy, uint64_t seed)
+{
+    struct umn_sched_config config = {
+        .backend = UMN_BACKEND_EXPLORE, .strategy = strategy, .seed = seed
+    };
+    int error = umn__sched_start(&config);
+
+    if (error)
+        return error;
+    error = umn__nt_start();
+    if (!error) {
+        umn__registry_set(&registry);
+        error = umn__ndis_start();
+        if (!error) {
+            world_test = test;
+            error = umn__sched_run(world_main, NULL);
+            if (error == UMN_EHANG)
+                snprintf(failure, sizeof failure, "hang: %.380s", umn__sched_describe());
+            else
+                umn__ndis_stop();
+        }
+        umn__registry_set(NULL);
+        if (error != UMN_EHANG)
+            umn__nt_stop();
+    }
+    umn__sched_stop();
+    return error;
+}
+
+#endif
