@@ -195,6 +195,26 @@ PVOID NTAPI NdisGetRoutineAddress(PNDIS_STRING NdisRoutineName)
     return MmGetSystemRoutineAddress(NdisRoutineName);
 }
 
+/* What a driver would write to the system event log goes into the trace. <= DISPATCH_LEVEL.
+ * nf-ndis-ndiswriteerrorlogentry.md */
+void NTAPI NdisWriteErrorLogEntry(NDIS_HANDLE NdisAdapterHandle, ULONG ErrorCode,
+                                  ULONG NumberOfErrorValues, ...)
+{
+    struct ndis_adapter *a = NdisAdapterHandle;
+    __builtin_ms_va_list values;
+    ULONG first = 0;
+
+    umn__check_irql(UMN_DISPATCH, "NdisWriteErrorLogEntry");
+    if (!ndis__quick(a, NDIS_KIND_ADAPTER, "NdisWriteErrorLogEntry"))
+        return;
+    __builtin_ms_va_start(values, NumberOfErrorValues);
+    if (NumberOfErrorValues)
+        first = __builtin_va_arg(values, ULONG);
+    __builtin_ms_va_end(values);
+    umn__trace("driver.log", "%s: error 0x%08x, %u values, first 0x%08x", a->driver->service,
+               ErrorCode, NumberOfErrorValues, first);
+}
+
 /* BUFFER_TOO_SHORT: more data than an entry holds. nf-ndis-ndiswriteeventlogentry.md */
 NDIS_STATUS NTAPI NdisWriteEventLogEntry(PVOID LogHandle, NDIS_STATUS EventCode,
                                          ULONG UniqueEventValue, USHORT NumStrings,
