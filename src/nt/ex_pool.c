@@ -313,12 +313,32 @@ static void report_sums(const struct sums *s, const char *who)
                     s->out[i].blocks, s->out[i].bytes, tag_text(s->out[i].tag, tag));
 }
 
-void ex__pool_report_left(void)
+/* Blocks that a box left. They are not freed at its end, since a timer that was left armed may lie in
+ * one; the next box starts with another scheduler, so then they can go. */
+static struct block *abandoned;
+
+void ex__pool_stop(void)
 {
     struct umn_pool_usage usage[16];
     struct sums s = {.out = usage, .max = 16};
     visit_blocks(add_block, &s);
     report_sums(&s, "the box");
+    for (unsigned i = 0; i < SHARDS * BUCKETS; i++) {
+        struct block **bucket = &shards[i / BUCKETS].bucket[i % BUCKETS], *b;
+        while ((b = *bucket) != NULL) {
+            *bucket = b->next;
+            b->next = abandoned;
+            abandoned = b;
+        }
+    }
+}
+
+void ex__pool_start(void)
+{
+    for (struct block *b; (b = abandoned) != NULL;) {
+        abandoned = b->next;
+        plat_free((char *)b - b->base);
+    }
 }
 
 void ex__pool_check_unload(const struct umn_image *image, const char *service)

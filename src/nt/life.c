@@ -11,6 +11,7 @@ static void (*bugcheck_hook)(ULONG code, const ULONG_PTR params[4]);
 
 int umn__nt_start(void)
 {
+    ex__pool_start();
     ob__start();
     rtl__start();
     ke__timer_start();
@@ -22,7 +23,7 @@ void umn__nt_stop(void)
     io__driver_stop();
     io__irp_stop();
     ob__stop();
-    ex__pool_report_left();
+    ex__pool_stop();
 }
 
 void umn__bugcheck_hook(void (*hook)(ULONG code, const ULONG_PTR params[4]))

@@ -103,7 +103,8 @@ void ke__lock_record(const volatile void *lock, KIRQL old, bool raised);
 bool ke__lock_forget(const volatile void *lock, KIRQL *old, bool *raised);
 
 /* ---- pool (ex_pool.c) -------------------------------------------------------------------------- */
-void ex__pool_report_left(void);
+void ex__pool_start(void); /* frees what an earlier box left */
+void ex__pool_stop(void);  /* reports what is left */
 /* Reports what an unloading driver has not freed (0xC4 / 0x62). */
 void ex__pool_check_unload(const struct umn_image *image, const char *service);
 
