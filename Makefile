@@ -68,8 +68,11 @@ $(B)/drivers/$(1).so: $(patsubst %.c,$(B)/%.o,$(sort $(wildcard drivers/$(1)/*.c
 endef
 $(foreach d,$(DRIVERS),$(eval $(call driver_rule,$(d))))
 
+# test_mux.c is written for the harness and the scripted world of the conformance tests
+$(B)/tests/unit/test_mux: $(SUPOBJ)
+$(B)/tests/unit/test_mux: WITH := $(SUPOBJ)
 $(B)/tests/unit/%: $(B)/tests/unit/%.o $(B)/libumndis.a
-	$(Q)$(CC) $(LDFLAGS) -o $@ $< $(WHOLE) $(LIBS) -lcmocka
+	$(Q)$(CC) $(LDFLAGS) -o $@ $< $(WITH) $(WHOLE) $(LIBS) -lcmocka
 $(B)/tests/conformance/conformance: $(CONFOBJ) $(SUPOBJ) $(B)/libumndis.a
 	$(Q)$(CC) $(LDFLAGS) -o $@ $(CONFOBJ) $(SUPOBJ) $(WHOLE) $(LIBS) -lcmocka -ljansson
 $(B)/bench/%: $(B)/bench/%.o $(B)/libumndis.a
