@@ -51,12 +51,12 @@ static struct nic *stack_of(unsigned count, const int *vlan, const char *const *
 static bool wire_to(struct nic *n, const uint8_t *to, const uint8_t *from, unsigned count)
 {
     uint8_t f[60];
-    return nic_indicate(n, f, frame(f, to, from, 0x0800), count, 0);
+    return n->running && nic_indicate(n, f, frame(f, to, from, 0x0800), count, 0);
 }
 static bool vm_to(unsigned i, const uint8_t *to, unsigned count)
 {
     uint8_t f[60];
-    return proto_send(vm[i].b, f, frame(f, to, vm[i].mac, 0x0800), count);
+    return vm[i].b->running && proto_send(vm[i].b, f, frame(f, to, vm[i].mac, 0x0800), count);
 }
 
 CONF(mux_unicast_each_way, NULL, 0)
@@ -160,6 +160,7 @@ CONF(mux_vlans_are_apart, NULL, 0)
     frame(f, mac_broadcast, mac_other, 0x8100);
     f[15] = 10;
     f[16] = 0x08;
+    CHECK(n->running);
     CHECK(nic_indicate(n, f, 64, 1, 0));
     settle(1);
     CHECK_EQ(vm[0].b->received, 0);
@@ -235,6 +236,7 @@ CONF(mux_borrowed_frames_are_left_alone, NULL, 0)
 {
     struct nic *n = stack_of(2, NULL, NULL);
     CHECK(n != NULL);
+    CHECK(n->running);
     uint8_t f[60];
     frame(f, mac_broadcast, mac_other, 0x0800);
     CHECK(nic_indicate(n, f, 60, 2, NDIS_RECEIVE_FLAGS_RESOURCES));
@@ -279,14 +281,15 @@ CONF(mux_pause_waits_for_what_is_out, NULL, 0)
     struct umn_ctx *t = in_thread((void (*)(void *))umn__netcfg_remove_vm, vm[0].id);
     CHECK(t != NULL);
     settle(50);
-    CHECK_STR(binding_state(vm[0].guid, "tproto0"), "Pausing");
+    bool binding_waits = !strcmp(binding_state(vm[0].guid, "tproto0"), "Pausing");
     nic_script.hold_sends = false;
     nic_complete_sends(n, NDIS_STATUS_SUCCESS);
     settle(50);
-    CHECK_STR(adapter_state(vm[0].guid), "Pausing");
-    CHECK_STR(adapter_state(vm[1].guid), "Running");
+    bool adapter_waits = !strcmp(adapter_state(vm[0].guid), "Pausing");
+    bool other_runs = !strcmp(adapter_state(vm[1].guid), "Running");
     proto_return(vm[0].b);
     umn__ctx_join(t);
+    CHECK(binding_waits && adapter_waits && other_runs);
     CHECK_EQ(n->outstanding_rx, 0);
     proto_script.hold_rx = false;
     CHECK(wire_to(n, vm[1].mac, mac_other, 1));
