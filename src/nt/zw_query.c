@@ -110,7 +110,8 @@ static NTSTATUS answer_value(const struct value *v, KEY_VALUE_INFORMATION_CLASS 
     return outcome(&a, fixed, full, result);
 }
 
-/* STATUS_OBJECT_NAME_NOT_FOUND: no such value. nf-wdm-zwqueryvaluekey.md */
+/* STATUS_OBJECT_NAME_NOT_FOUND: no such value. The name comes back as it was asked for, in that case.
+ * nf-wdm-zwqueryvaluekey.md */
 NTSTATUS NTAPI ZwQueryValueKey(HANDLE KeyHandle, PUNICODE_STRING ValueName,
                                KEY_VALUE_INFORMATION_CLASS KeyValueInformationClass,
                                PVOID KeyValueInformation, ULONG Length, PULONG ResultLength)
