@@ -80,6 +80,7 @@ static VOID BindFree(MUX_BINDING *Binding)
         NdisFreeRWLock(Binding->TableLock);
     }
     NdisFreeSpinLock(&Binding->HoldLock);
+    MuxFree(Binding->Section.Buffer);
     MuxFree(Binding->Table);
     MuxFree(Binding->Filter.List);
     MuxFree(Binding->Filter.Wanted);
@@ -111,7 +112,8 @@ static MUX_BINDING *BindCreate(PNDIS_BIND_PARAMETERS Parameters)
     Binding->TableLock = NdisAllocateRWLock(Mux.Miniport);
     Binding->SendPool = BindPool(Mux.Protocol, 0);
     Binding->HeaderPool = BindPool(Mux.Protocol, MUX_HEADER_SPACE);
-    if (!FilterInit(Binding) || Binding->TableLock == NULL || Binding->SendPool == NULL ||
+    if (!LongListInit(Binding, Parameters->ProtocolSection) || !FilterInit(Binding) ||
+        Binding->TableLock == NULL || Binding->SendPool == NULL ||
         Binding->HeaderPool == NULL)
     {
         BindFree(Binding);

@@ -64,6 +64,7 @@ static VOID ListRead(MUX_BINDING *Binding)
 {
     NDIS_STRING Keyword = NDIS_STRING_CONST("UpperBindings");
     PNDIS_CONFIGURATION_PARAMETER Value = NULL;
+    PKEY_VALUE_PARTIAL_INFORMATION Whole = NULL;
     PLIST_ENTRY Hint = Binding->Names.Flink;
     NDIS_STATUS Status;
     NDIS_HANDLE Key;
@@ -83,9 +84,20 @@ static VOID ListRead(MUX_BINDING *Binding)
         VmLog(Mux.Miniport, NDIS_ERROR_CODE_OUT_OF_RESOURCES, 1);
         goto closeKey;
     }
+    if (Status == NDIS_STATUS_SUCCESS && Value->ParameterType == NdisParameterMultiString &&
+        Value->ParameterData.StringData.Length >= MUX_LONG_LIST &&
+        LongListRead(Binding, &Keyword, &Whole) != NDIS_STATUS_SUCCESS)
+    {
+        VmLog(Mux.Miniport, NDIS_ERROR_CODE_OUT_OF_RESOURCES, 1);
+        goto closeKey;
+    }
     Binding->Generation++;
     NamesStart(&Cursor, NULL, 0, TRUE);
-    if (Status == NDIS_STATUS_SUCCESS && (Value->ParameterType == NdisParameterMultiString ||
+    if (Whole != NULL)
+    {
+        NamesStart(&Cursor, Whole->Data, Whole->DataLength, Whole->Type != REG_MULTI_SZ);
+    }
+    else if (Status == NDIS_STATUS_SUCCESS && (Value->ParameterType == NdisParameterMultiString ||
                                           Value->ParameterType == NdisParameterString))
     {
         NamesStart(&Cursor, Value->ParameterData.StringData.Buffer,
@@ -97,6 +109,7 @@ static VOID ListRead(MUX_BINDING *Binding)
         ListVisit(Binding, &Device, &Hint);
     }
     ListSweep(Binding);
+    MuxFree(Whole);
 closeKey:
     NdisCloseConfiguration(Key);
 }

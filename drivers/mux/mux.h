@@ -11,7 +11,7 @@
  *   rx.c      receive and return                     tx.c       send, completion, cancel
  *   local.c   children: copies of one frame          tag.c      802.1Q tags inside the data
  *   complete.c  completions and returns of sends     hold.c     sends held while the adapter resets
- *   stats.c   counters
+ *   stats.c   counters                               longlist.c  UpperBindings beyond 64 KB
  *   oid.c     MiniportOidRequest                     query.c    what a virtual miniport answers
  *   forward.c requests passed down                   filter.c   packet filter and multicast union
  *   status.c  status indications                     event.c    network Plug and Play events
@@ -69,6 +69,7 @@
 #define MUX_MAX_MULTICAST 128   /* addresses of one virtual miniport */
 #define MUX_MAX_NAME_BYTES 1024 /* of one device name on the list */
 #define MUX_MAX_NAMES 65536     /* on one list */
+#define MUX_LONG_LIST 0xF000    /* bytes from which on a counted string may have cut the list */
 #define MUX_PACKET_FILTERS                                                                         \
     (NDIS_PACKET_TYPE_DIRECTED | NDIS_PACKET_TYPE_MULTICAST | NDIS_PACKET_TYPE_ALL_MULTICAST |     \
      NDIS_PACKET_TYPE_BROADCAST | NDIS_PACKET_TYPE_PROMISCUOUS)
@@ -340,6 +341,7 @@ struct _MUX_BINDING
 
     LIST_ENTRY Link;  /* Mux.Bindings */
     LIST_ENTRY Names; /* MUX_NAME.Link */
+    NDIS_STRING Section; /* full path of the key with UpperBindings */
     ULONG References; /* Mux.Lock: who walks Mux.Bindings */
     NDIS_EVENT Unreferenced;
     MUX_BINDING_STATE State;
@@ -494,7 +496,10 @@ MUX_VM *NameFirstVm(MUX_BINDING *Binding);
 MUX_VM *NameNextVm(MUX_VM *Vm);
 BOOLEAN NameRequestDevice(PNDIS_STRING Device);
 
-/* list.c */
+/* list.c, longlist.c */
+BOOLEAN LongListInit(MUX_BINDING *Binding, const NDIS_STRING *ProtocolSection);
+NDIS_STATUS LongListRead(MUX_BINDING *Binding, PNDIS_STRING Keyword,
+                         PKEY_VALUE_PARTIAL_INFORMATION *Value);
 VOID ListUpdate(MUX_BINDING *Binding);
 VOID ListRemoveAll(MUX_BINDING *Binding);
 VOID ListUpdateAll(VOID);
