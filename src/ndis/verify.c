@@ -35,8 +35,6 @@ static bool one(NET_BUFFER_LIST *nbl, const struct verdict *v)
 {
     struct ndis_tail *tail = ndis__nbl_tail(nbl);
 
-    if (!pool_live(nbl, v))
-        return false;
     switch (v->what) {
     case NDIS_VERIFY_SEND:
         if (nbl->SourceHandle != v->handle) {
@@ -83,7 +81,9 @@ ULONG ndis__verify_chain(enum ndis_verify_what what, NDIS_HANDLE handle, NET_BUF
         umn__report("IM-SYN-02", 0, "%s is called with %u spin locks held", function,
                     umn__locks_held());
     while (*at) {
-        if (one(*at, &v)) {
+        if (!pool_live(*at, &v)) {
+            *at = NULL; /* its link is not to be trusted either */
+        } else if (one(*at, &v)) {
             n++;
             at = &(*at)->Next;
         } else {
