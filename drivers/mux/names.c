@@ -11,7 +11,7 @@
 VOID NamesStart(MUX_CURSOR *Cursor, const VOID *Data, ULONG Bytes, BOOLEAN Single)
 {
     Cursor->At = (const WCHAR *)Data;
-    Cursor->End = Cursor->At + (Data == NULL ? 0 : Bytes / sizeof(WCHAR));
+    Cursor->End = Data == NULL ? Cursor->At : Cursor->At + Bytes / sizeof(WCHAR);
     Cursor->Single = Single;
 }
 
