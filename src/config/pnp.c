@@ -538,19 +538,21 @@ int umn__pnp_start(void)
     if (error)
         return error;
     cfg__devices_start();
+    cfg__guids_reset();
     umn__umh_hooks_set(&hooks);
     memset(&Pnp, 0, sizeof Pnp);
     Pnp.running = true;
     return 0;
 }
 
-/* Removes one device whatever it answers. */
+/* Removes one device whatever it answers, and its record, so that the next look is short. */
 static void take_away(struct cfg_device *d)
 {
     if (cfg__device_acquire(d))
         return;
     if (d->node.pdo && run_operation(d, run_remove, NULL, true))
         run_operation(d, run_surprise, NULL, true);
+    cfg__device_forget(d);
     cfg__device_release(d);
 }
 

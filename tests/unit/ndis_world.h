@@ -39,14 +39,18 @@ static char log_text[1 << 16];
                      __FILE__, __LINE__, #a, a_, b_, log_text);                                    \
     } while (0)
 
+static struct umn_mutex log_lock;
 static void note(const char *fmt, ...)
 {
-    size_t used = strlen(log_text);
+    size_t used;
     va_list args;
 
+    umn__lock(&log_lock);
+    used = strlen(log_text);
     va_start(args, fmt);
     vsnprintf(log_text + used, sizeof log_text - used, fmt, args);
     va_end(args);
+    umn__unlock(&log_lock);
 }
 
 static int count(const char *word)
@@ -173,7 +177,7 @@ static int reg_get(void *key, const char *name, uint32_t *type, void **data, siz
 {
     struct value *v = value_find(key, name);
 
-    registry_reads++;
+    __atomic_fetch_add(&registry_reads, 1, __ATOMIC_RELAXED);
     if (!v)
         return UMN_ENOENT;
     *data = plat_alloc(v->size + 1);
@@ -279,7 +283,7 @@ static void guid_of(int number, char *out)
 
 static const char *name_of(int number)
 {
-    static char name[64];
+    static _Thread_local char name[64];
 
     snprintf(name, sizeof name, "\\Device\\{%08x-0000-0000-0000-000000000000}", number);
     return name;
@@ -433,10 +437,10 @@ static NDIS_STATUS NTAPI MpInitialize(NDIS_HANDLE Handle, NDIS_HANDLE Context,
     NDIS_STATUS status = script.init;
 
     note("init:%d ", number);
-    init_calls++;
+    __atomic_fetch_add(&init_calls, 1, __ATOMIC_SEQ_CST);
     CHECK(!m->up);
     CHECK(KeGetCurrentIrql() == PASSIVE_LEVEL);
-    m->handle = Handle;
+    __atomic_store_n(&m->handle, Handle, __ATOMIC_SEQ_CST);
     m->number = number;
     m->im_context = Parameters->IMDeviceInstanceContext;
     m->init = *Parameters;
@@ -449,7 +453,7 @@ static NDIS_STATUS NTAPI MpInitialize(NDIS_HANDLE Handle, NDIS_HANDLE Context,
         status = script.in_init(Handle, m->im_context);
     m->up = status == NDIS_STATUS_SUCCESS;
     if (!m->up)
-        init_calls--;
+        __atomic_fetch_sub(&init_calls, 1, __ATOMIC_SEQ_CST);
     return status;
 }
 
@@ -458,10 +462,10 @@ static void NTAPI MpHalt(NDIS_HANDLE Context, NDIS_HALT_ACTION Action)
     struct mp *m = Context;
 
     note("halt:%d:%d ", m->number, Action);
-    halt_calls++;
+    __atomic_fetch_add(&halt_calls, 1, __ATOMIC_SEQ_CST);
     CHECK(m->up);
     m->up = false;
-    m->handle = NULL;
+    __atomic_store_n(&m->handle, NULL, __ATOMIC_SEQ_CST);
 }
 
 static NDIS_STATUS NTAPI MpPause(NDIS_HANDLE Context, NDIS_MINIPORT_PAUSE_PARAMETERS *Parameters)
@@ -576,6 +580,7 @@ struct bound {
     bool requested[8];
 };
 static struct umn_list bounds;
+static struct umn_mutex bounds_lock;
 static struct proto mux_proto = { "mux", &mux_protocol }, pa_proto = { "pa", &pa_handle },
                     pb_proto = { "pb", &pb_handle };
 static NET_PNP_EVENT_NOTIFICATION *pended_event;
@@ -610,12 +615,32 @@ static NDIS_STATUS cancel_request(int number)
 
 static struct bound *bound_to(struct proto *p, int number)
 {
+    struct bound *found = NULL;
+
+    umn__lock(&bounds_lock);
     umn_list_for_each (l, &bounds) {
         struct bound *b = umn_container_of(l, struct bound, link);
         if (b->proto == p && b->number == number)
-            return b;
+            found = b;
     }
-    return NULL;
+    umn__unlock(&bounds_lock);
+    return found;
+}
+
+static void bound_add(struct bound *b)
+{
+    umn__lock(&bounds_lock);
+    umn_list_add_tail(&bounds, &b->link);
+    last_bound = &b->link;
+    umn__unlock(&bounds_lock);
+}
+
+static void bound_free(struct bound *b)
+{
+    umn__lock(&bounds_lock);
+    umn_list_remove(&b->link);
+    umn__unlock(&bounds_lock);
+    free(b);
 }
 
 /* Closes and waits; frees. */
@@ -627,8 +652,7 @@ static void close_and_free(struct bound *b)
         KeWaitForSingleObject(&b->closed, Executive, KernelMode, FALSE, NULL);
     else
         CHECK(status == NDIS_STATUS_SUCCESS);
-    umn_list_remove(&b->link);
-    free(b);
+    bound_free(b);
 }
 
 static NDIS_STATUS open_it(struct bound *b, NDIS_HANDLE context, NDIS_BIND_PARAMETERS *p)
@@ -664,15 +688,13 @@ static NDIS_STATUS NTAPI PtBind(NDIS_HANDLE Context, NDIS_HANDLE BindContext, ND
     CHECK(KeGetCurrentIrql() == PASSIVE_LEVEL);
     KeInitializeEvent(&b->closed, NotificationEvent, FALSE);
     KeInitializeEvent(&b->opened, NotificationEvent, FALSE);
-    umn_list_add_tail(&bounds, &b->link);
-    last_bound = &b->link;
+    bound_add(b);
     if (script.in_bind)
         script.in_bind(BindContext, P);
     status = open_it(b, BindContext, P);
     if (status != NDIS_STATUS_SUCCESS) {
         note("open-fails ");
-        umn_list_remove(&b->link);
-        free(b);
+        bound_free(b);
         return status;
     }
     CHECK(b->medium == 1);
@@ -681,8 +703,7 @@ static NDIS_STATUS NTAPI PtBind(NDIS_HANDLE Context, NDIS_HANDLE BindContext, ND
             b->requested[i] = request(script.vms[i], &mps[script.vms[i]]) == NDIS_STATUS_SUCCESS;
     if (script.bind != NDIS_STATUS_SUCCESS) {
         if (script.bind_leaves_open) {
-            umn_list_remove(&b->link);
-            free(b);
+            bound_free(b);
         } else {
             close_and_free(b);
         }
@@ -706,8 +727,7 @@ static NDIS_STATUS NTAPI PtUnbind(NDIS_HANDLE UnbindContext, NDIS_HANDLE Context
         }
     }
     if (script.no_close) {
-        umn_list_remove(&b->link);
-        free(b);
+        bound_free(b);
         return NDIS_STATUS_SUCCESS;
     }
     if (!script.pend_unbind) {
@@ -906,10 +926,11 @@ static void world_reset(void)
 }
 
 /* One run. Returns umn__sched_run's result; reports and leaks are the caller's to judge. */
+static enum umn_backend world_backend = UMN_BACKEND_EXPLORE;
 static int world_run(void (*test)(void), enum umn_strategy strategy, uint64_t seed)
 {
     struct umn_sched_config config = {
-        .backend = UMN_BACKEND_EXPLORE, .strategy = strategy, .seed = seed
+        .backend = world_backend, .strategy = strategy, .seed = seed
     };
     int error = umn__sched_start(&config);
 

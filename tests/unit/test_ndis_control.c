@@ -752,9 +752,8 @@ static void unbind_completer(void *arg)
         umn__park(umn__now() + 1000, "test", NULL);
     KeWaitForSingleObject(&b->closed, Executive, KernelMode, FALSE, NULL);
     note("complete-unbind ");
-    umn_list_remove(&b->link);
     NdisCompleteUnbindAdapterEx(b->unbind_context);
-    free(b);
+    bound_free(b);
 }
 
 static void everything_pends(void)
