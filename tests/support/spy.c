@@ -37,7 +37,8 @@ static const char *name_of(NDIS_HANDLE handle)
 
 static const char *name_of_context(NDIS_HANDLE context)
 {
-    umn_list_for_each (at, &ndis.adapters) {
+    /* Newest first: with thousands of them it is the newest that comes and goes. */
+    for (struct umn_list *at = ndis.adapters.prev; at != &ndis.adapters; at = at->prev) {
         struct ndis_adapter *a = umn_container_of(at, struct ndis_adapter, link);
         if (a->context == context)
             return a->name;

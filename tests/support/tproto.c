@@ -93,6 +93,7 @@ static void bind_over(struct bnd *b, NDIS_STATUS status)
 {
     log_event("%s.bind.end %08x", b->proto->service, (unsigned)status);
     b->bound = status == NDIS_STATUS_SUCCESS;
+    b->bind_over = true;
     if (b->bound)
         return;
     if (b->pool)
@@ -147,22 +148,26 @@ void proto_complete_bind(struct bnd *b, NDIS_STATUS status)
     NdisCompleteBindAdapterEx(context, status);
 }
 
+/* A bind that has pended may not close any more: it asks to be unbound (IM-BND-11). */
+static void give_up_bind(struct bnd *b, NDIS_STATUS status)
+{
+    while (NdisUnbindAdapter(b->handle) != NDIS_STATUS_SUCCESS)
+        settle(1);
+    b->bind_over = true;
+    log_event("%s.bind.end %08x", b->proto->service, (unsigned)status);
+    NdisCompleteBindAdapterEx(b->bind_context, status);
+}
+
 static void NTAPI ProtoOpenComplete(NDIS_HANDLE context, NDIS_STATUS status)
 {
     struct bnd *b = context;
     log_event("%s.open.complete %08x irql %u", b->proto->service, (unsigned)status, umn__irql());
     if (status == NDIS_STATUS_SUCCESS)
         status = bind_opened(b);
-    if (status != NDIS_STATUS_SUCCESS && b->open) {
-        close_adapter(b);
-        if (b->close_status == NDIS_STATUS_PENDING) {
-            b->open_status = status;
-            return;
-        }
-    }
-    if (proto_script.pend_bind && status == NDIS_STATUS_SUCCESS && !is_im(b->proto))
-        return;
-    proto_complete_bind(b, status);
+    if (status != NDIS_STATUS_SUCCESS && b->open)
+        give_up_bind(b, status);
+    else if (!proto_script.pend_bind || status != NDIS_STATUS_SUCCESS || is_im(b->proto))
+        proto_complete_bind(b, status);
 }
 
 static void unbind_over(struct bnd *b)

@@ -92,7 +92,7 @@ void world_leave(void)
                 continue;
             proto_return(b);
             proto_complete_event(b, NDIS_STATUS_SUCCESS);
-            if (b->open && !b->bound)
+            if (b->open && !b->bind_over)
                 proto_complete_bind(b, NDIS_STATUS_SUCCESS);
             else if (b->bound && b->unbind_context && !b->open &&
                      b->close_status == NDIS_STATUS_SUCCESS)

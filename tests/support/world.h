@@ -87,7 +87,7 @@ void nic_status(struct nic *n, NDIS_STATUS code, void *buffer, uint32_t size);
 #define PROTO_MAX 4
 #define BIND_MAX 64
 struct bnd {
-    bool used, bound, open;
+    bool used, bound, open, bind_over; /* bind_over: ended, whichever way */
     unsigned index;
     struct proto *proto;
     NDIS_HANDLE handle, bind_context, unbind_context;
