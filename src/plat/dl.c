@@ -38,30 +38,33 @@ static int write_all(int fd, const char *data, size_t size)
     return 0;
 }
 
+/* A name for descriptor fd that no object was opened under before: the loader knows objects by name
+ * first, and a copy that cannot be unmapped keeps its name. The number of the copy is written in
+ * slashes. */
+static void unique_name(int fd, char *out, size_t size)
+{
+    static uint32_t copies;
+    uint32_t number = __atomic_add_fetch(&copies, 1, __ATOMIC_RELAXED);
+    size_t n = (size_t)snprintf(out, size, "/proc/self/");
+    for (int bit = 0; bit < 32; bit++)
+        n += (size_t)snprintf(out + n, size - n, number >> bit & 1 ? ".//" : "./");
+    snprintf(out + n, size - n, "fd/%d", fd);
+}
+
 int plat_dl_open_copy(const void *data, size_t size, const char *name, void **handle, char **why)
 {
-    char path[64];
-    int fd = -1, older[64], n = 0, err;
-    /* The loader knows objects by name first: a number under which a copy is still mapped must not be
-     * used again, so such numbers are kept busy until we have another. */
-    for (;;) {
-        fd = memfd_create(name, MFD_CLOEXEC);
-        if (fd < 0)
-            break;
-        snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
-        if (!plat_dl_loaded(path) || n == 64)
-            break;
-        older[n++] = fd;
-    }
-    err = fd < 0 ? UMN_ENOMEM : write_all(fd, data, size);
-    if (!err)
+    char path[160];
+    int fd = memfd_create(name, MFD_CLOEXEC);
+    int err = fd < 0 ? UMN_ENOMEM : write_all(fd, data, size);
+    if (err) {
+        if (why)
+            *why = plat_strdup("no memory for a private copy");
+    } else {
+        unique_name(fd, path, sizeof path);
         err = plat_dl_open(path, handle, why);
-    else if (why)
-        *why = plat_strdup("no memory for a private copy");
+    }
     if (fd >= 0)
         close(fd);
-    while (n)
-        close(older[--n]);
     return err;
 }
 
