@@ -12,6 +12,7 @@
 #define likely(x) __builtin_expect(!!(x), 1)
 #define unlikely(x) __builtin_expect(!!(x), 0)
 #define NDIS_COLD __attribute__((noinline, cold))
+#define NDIS_HOT inline __attribute__((always_inline)) /* also into NTAPI functions */
 
 /* Whether the expensive checks of driver behaviour run: on in debug builds, a switch elsewhere
  * (umn__ndis_verify). Read when a pool is made, and per batch or per NBL on the data path. */

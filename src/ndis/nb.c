@@ -117,12 +117,11 @@ void NTAPI ndis__nb_set(NET_BUFFER *nb, MDL *mdl, ULONG offset, ULONG length)
     }
 }
 
-static inline void nb_init(NET_BUFFER *nb, MDL *mdl, ULONG offset, ULONG length)
+static NDIS_HOT void nb_init(NET_BUFFER *nb, MDL *mdl, ULONG offset, ULONG length)
 {
     nb->Next = NULL;
     nb->ChecksumBias = 0;
     nb->Reserved = 0;
-    nb->NdisReserved[0] = nb->NdisReserved[1] = NULL;
     nb->DataPhysicalAddress.QuadPart = 0;
     nb->SharedMemoryInfo = NULL;
     ndis__nb_set(nb, mdl, offset, length);
@@ -201,7 +200,7 @@ void NTAPI NdisFreeNetBuffer(NET_BUFFER *NetBuffer)
 
 /* ---- NET_BUFFER_LIST --------------------------------------------------------------------------------- */
 
-static inline void nbl_init(struct ndis_pool *pool, NET_BUFFER_LIST *nbl, NET_BUFFER *nb)
+static NDIS_HOT void nbl_init(struct ndis_pool *pool, NET_BUFFER_LIST *nbl, NET_BUFFER *nb)
 {
     struct ndis_tail *tail = ndis__nbl_tail(nbl);
 
@@ -231,7 +230,7 @@ static NDIS_COLD NTAPI NET_BUFFER_LIST *nbl_no_context(struct ndis_pool *pool,
     return NULL;
 }
 
-static inline NET_BUFFER_LIST *nbl_alloc(struct ndis_pool *pool, USHORT context, USHORT backfill,
+static NDIS_HOT NET_BUFFER_LIST *nbl_alloc(struct ndis_pool *pool, USHORT context, USHORT backfill,
                                          MDL *mdl, ULONG offset, ULONG length)
 {
     NET_BUFFER_LIST *nbl = ndis__block_alloc(pool);
