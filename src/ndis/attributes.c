@@ -212,7 +212,7 @@ UMN_EXPORT NDIS_STATUS NTAPI NdisMSetMiniportAttributes(
     case NDIS_OBJECT_TYPE_MINIPORT_ADAPTER_PACKET_DIRECT_ATTRIBUTES:
         return NDIS_STATUS_NOT_SUPPORTED;
     default:
-        umn__report("INVALID_OBJECT_HEADER", 0x7C0021,
+        umn__report("INVALID_OBJECT_HEADER", 0x21,
                     "NdisMSetMiniportAttributes was given an object of type 0x%02x", h->Type);
         return NDIS_STATUS_FAILURE;
     }

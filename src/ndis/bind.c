@@ -72,7 +72,7 @@ static NDIS_STATUS call_bind(struct ndis_bind_op *op)
 
     umn__trace("binding.bind", "%s/%s", p->service, op->adapter->name);
     op->in_callback = true;
-    ndis__frame_enter(&frame, NDIS_FRAME_BIND, p, NULL, "ProtocolBindAdapterEx");
+    ndis__frame_enter(&frame, NDIS_FRAME_BIND, p, op, "ProtocolBindAdapterEx");
     status = p->chars.BindAdapterHandlerEx(p->context, op, op->parameters);
     ndis__frame_leave(&frame);
     umn__lock(&ndis.lock);
@@ -103,8 +103,10 @@ static void settle(struct ndis_bind_op *op, NDIS_STATUS status)
             umn__report("ST-09", 0, "protocol %s ended its bind before the close had completed",
                         op->protocol->service);
         ndis__completion_wait(&b->close_done, "the end of a close");
+        ndis__im_unbound(b);
     } else if (status != NDIS_STATUS_SUCCESS && !b->unbind_requested) {
         ndis__binding_force_close(b, "after a bind that failed (IM-BND-11)");
+        ndis__im_unbound(b);
     }
 }
 
@@ -187,15 +189,15 @@ UMN_EXPORT void NTAPI NdisCompleteBindAdapterEx(NDIS_HANDLE BindAdapterContext, 
 /* OPENING -> PAUSED: from here on requests are taken and statuses come. */
 static void opened(struct ndis_binding *b)
 {
+    ndis__binding_set_state(b, NDIS_BINDING_PAUSED);
+    *b->open_index = b->index;
+    *b->open_handle = b;
+    ndis__object_live(&b->obj, NDIS_KIND_BINDING);
     umn__lock(&ndis.lock);
     b->opened = true;
     umn_list_add_tail(&b->adapter->bindings, &b->adapter_link);
     umn_list_add_tail(&b->protocol->bindings, &b->protocol_link);
     umn__unlock(&ndis.lock);
-    ndis__binding_set_state(b, NDIS_BINDING_PAUSED);
-    *b->open_index = b->index;
-    *b->open_handle = b;
-    ndis__object_live(&b->obj, NDIS_KIND_BINDING);
 }
 
 /* The rest of a pended open, in a worker (IM-BND-06, IM-BND-07). */
@@ -318,7 +320,7 @@ UMN_EXPORT NDIS_STATUS NTAPI NdisOpenAdapterEx(NDIS_HANDLE NdisProtocolHandle,
         return NDIS_STATUS_FAILURE;
     }
     if (op->binding) {
-        umn__report("INVALID_OPEN_IN_BIND_CONTEXT", 0x7C0016, "protocol %s opens %s twice in one bind",
+        umn__report("INVALID_OPEN_IN_BIND_CONTEXT", 0x16, "protocol %s opens %s twice in one bind",
                     op->protocol->service, op->adapter->name);
         return NDIS_STATUS_FAILURE;
     }

@@ -131,9 +131,17 @@ static void finish(struct ndis_binding *b, bool pended)
     ndis__binding_put(b);
 }
 
+/* Under the lock, as status.c counts a callback in: none begins once the end is claimed. */
 static bool claim(struct ndis_binding *b)
 {
-    return ndis__binding_quiet(b) && !__atomic_exchange_n(&b->close_claimed, 1, __ATOMIC_SEQ_CST);
+    bool mine;
+
+    umn__lock(&ndis.lock);
+    mine = !b->close_claimed && ndis__binding_quiet(b);
+    if (mine)
+        __atomic_store_n(&b->close_claimed, 1, __ATOMIC_SEQ_CST);
+    umn__unlock(&ndis.lock);
+    return mine;
 }
 
 static void close_work(struct umn_work *work)
@@ -296,12 +304,14 @@ void ndis__unbind(struct ndis_binding *b)
         call_unbind(b);
     if (!b->close_called) {
         ndis__binding_force_close(b, "after its unbind");
+        ndis__im_unbound(b);
         return;
     }
     if (!__atomic_load_n(&b->close_finished, __ATOMIC_ACQUIRE))
         umn__report("ST-09", 0, "protocol %s ended its unbind before the close had completed",
                     b->protocol->service);
     ndis__completion_wait(&b->close_done, "the end of a close");
+    ndis__im_unbound(b);
 }
 
 void ndis__unbind_pair(struct ndis_binding *b)

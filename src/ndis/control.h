@@ -26,7 +26,7 @@ struct ndis_frame {
     struct umn_ctx *ctx;
     enum ndis_frame_kind kind;
     const void *object;  /* ndis_mdriver, ndis_adapter, ndis_protocol or DRIVER_OBJECT */
-    const void *binding; /* ndis_binding of an event or unbind, or NULL */
+    const void *binding; /* ndis_binding of an event or unbind, ndis_bind_op of a bind, or NULL */
     const char *name;
     uint8_t irql;
     unsigned locks;
@@ -43,6 +43,7 @@ bool ndis__frame_inside(enum ndis_frame_kind kind, const void *object);
 const struct ndis_frame *ndis__frame_of_self(void);
 /* Whether the caller is inside an event of protocol p that has a binding context. */
 bool ndis__frame_event_bound(const struct ndis_protocol *p);
+const struct ndis_bind_op *ndis__frame_bind_op(const struct ndis_protocol *p); /* lock held */
 unsigned ndis__frame_count(const void *object); /* of the calling context; lock held */
 /* The innermost frame of the calling context of that kind, for its object. NULL if none. */
 const void *ndis__frame_object(enum ndis_frame_kind kind);
@@ -197,6 +198,8 @@ void ndis__event_reenable(struct ndis_adapter *a);
 /* What becomes of the request of an adapter that has been halted / failed to initialize. */
 void ndis__im_initialized(struct ndis_adapter *a, bool success);
 void ndis__im_halted(struct ndis_adapter *a, NDIS_HALT_ACTION action);
+/* An unbind has ended: what was asked for in its bind must not be pending (ST-14). */
+void ndis__im_unbound(const struct ndis_binding *b);
 void ndis__im_stop(void);
 
 /* ---- interfaces (ifs.c) ---------------------------------------------------------------------------------- */

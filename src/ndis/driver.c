@@ -354,7 +354,7 @@ UMN_EXPORT void NTAPI NdisMDeregisterMiniportDriver(NDIS_HANDLE NdisMiniportDriv
                     "driver %s deregisters its miniport outside MiniportDriverUnload and DriverEntry",
                     d->service);
     if (!umn_list_empty(&d->adapters))
-        umn__report("DRIVER_UNLOAD_UNEXPECTED", 0x7C000A,
+        umn__report("DRIVER_UNLOAD_UNEXPECTED", 0x0a,
                     "driver %s deregisters its miniport while it has adapters", d->service);
     umn__lock(&ndis.lock);
     ndis__mdriver_get(d);

@@ -317,7 +317,7 @@ UMN_EXPORT NDIS_STATUS NTAPI NdisMNetPnPEvent(NDIS_HANDLE MiniportAdapterHandle,
                            NDIS_SIZEOF_NET_PNP_EVENT_NOTIFICATION_REVISION_1, "NdisMNetPnPEvent"))
         return NDIS_STATUS_INVALID_PARAMETER;
     if (!event_allowed(a, e->NetEvent)) {
-        umn__report("ILLEGAL_NET_PNP_EVENT", 0x7C0022, "miniport %s may not raise %s",
+        umn__report("ILLEGAL_NET_PNP_EVENT", 0x22, "miniport %s may not raise %s",
                     a->driver->service, code_name(e->NetEvent));
         return NDIS_STATUS_INVALID_PARAMETER;
     }

@@ -33,10 +33,10 @@ void ndis__frame_leave(struct ndis_frame *f)
     umn_list_remove(&f->link);
     umn__unlock(&ndis.lock);
     if (umn__locks_held() != f->locks)
-        umn__report("SpinLockBalanced", 0xC4, "%s returned with %u spin locks held, %u at its call",
+        umn__report("SpinLockBalanced", 0, "%s returned with %u spin locks held, %u at its call",
                     f->name, umn__locks_held(), f->locks);
     if (irql != f->irql) {
-        umn__report("IrqlReturn", 0xC8, "%s returned at IRQL %u, was called at %u", f->name, irql,
+        umn__report("IrqlReturn", 0x2001d, "%s returned at IRQL %u, was called at %u", f->name, irql,
                     f->irql);
         if (irql > f->irql)
             umn__irql_lower(f->irql);
@@ -91,6 +91,19 @@ bool ndis__frame_event_bound(const struct ndis_protocol *p)
     }
     umn__unlock(&ndis.lock);
     return found;
+}
+
+/* What the innermost ProtocolBindAdapterEx of this context and protocol is binding. Lock held. */
+const struct ndis_bind_op *ndis__frame_bind_op(const struct ndis_protocol *p)
+{
+    struct umn_ctx *self = umn__ctx_self();
+
+    umn_list_for_each (l, &ndis.frames) {
+        const struct ndis_frame *f = umn_container_of(l, struct ndis_frame, link);
+        if (f->ctx == self && f->kind == NDIS_FRAME_BIND && f->object == p)
+            return f->binding;
+    }
+    return NULL;
 }
 
 unsigned ndis__frame_count(const void *object)
@@ -196,7 +209,7 @@ bool ndis__entry_ok(uint8_t max, const char *function)
     bool ok = umn__check_irql(max, function);
 
     if (umn__locks_held() > 0)
-        umn__report("SpinLock", 0x92003, "%s was called with %u spin locks held", function,
+        umn__report("IM-SYN-02", 0, "%s was called with %u spin locks held", function,
                     umn__locks_held());
     return ok;
 }
@@ -205,14 +218,14 @@ NDIS_STATUS ndis__header_check(const NDIS_OBJECT_HEADER *h, unsigned type, unsig
                                size_t size, const char *function)
 {
     if (!h || h->Type != type) {
-        umn__report("INVALID_OBJECT_HEADER", 0x7C0021, "%s was given an object of type 0x%02x, not 0x%02x",
+        umn__report("INVALID_OBJECT_HEADER", 0x21, "%s was given an object of type 0x%02x, not 0x%02x",
                     function, h ? h->Type : 0, type);
         return NDIS_STATUS_INVALID_PARAMETER;
     }
     if (h->Revision < revision)
         return NDIS_STATUS_BAD_VERSION;
     if (h->Size < size) {
-        umn__report("INVALID_OBJECT_HEADER", 0x7C0021, "%s was given a header of size %u, needs %zu",
+        umn__report("INVALID_OBJECT_HEADER", 0x21, "%s was given a header of size %u, needs %zu",
                     function, h->Size, size);
         return NDIS_STATUS_INVALID_PARAMETER;
     }

@@ -264,7 +264,7 @@ UMN_EXPORT NDIS_STATUS NTAPI NdisIfAddIfStackEntry(NET_IFINDEX HigherLayerIfInde
     umn__unlock(&ndis.lock);
     plat_free(r);
     if (loop)
-        umn__report("IF_STACK_TABLE_LOOP", 0x7C001B, "interface %u over %u would close a circle",
+        umn__report("IF_STACK_TABLE_LOOP", 0x1b, "interface %u over %u would close a circle",
                     HigherLayerIfIndex, LowerLayerIfIndex);
     return status;
 }

@@ -43,6 +43,7 @@ struct ndis_im_request {
     struct ndis_mdriver *driver;
     NDIS_HANDLE context;    /* DeviceContext */
     struct ndis_adapter *adapter;
+    const struct ndis_binding *origin; /* the binding in whose bind it was made; never followed */
     enum im_state state;
 };
 
@@ -274,6 +275,22 @@ void ndis__im_forget(struct ndis_adapter *a)
     umn__unlock(&ndis.lock);
 }
 
+/* IM-UNB-09, ST-14: the driver must have cancelled what it asked for in this binding's bind. */
+void ndis__im_unbound(const struct ndis_binding *b)
+{
+    umn__lock(&ndis.lock);
+    umn_list_for_each (l, &requests) {
+        struct ndis_im_request *r = umn_container_of(l, struct ndis_im_request, link);
+        if (r->origin != b)
+            continue;
+        r->origin = NULL;
+        if (r->state == IM_PENDING)
+            umn__report("ST-14", 0, "driver %s unbinds from %s and leaves its request for %s pending",
+                        r->driver->service, b->adapter->name, r->name.text);
+    }
+    umn__unlock(&ndis.lock);
+}
+
 void ndis__im_driver_gone(struct ndis_mdriver *d)
 {
     for (;;) {
@@ -338,16 +355,20 @@ void umn__ndis_im_requests(bool (*visit)(void *arg, const char *device, const ch
 static NDIS_STATUS enter(struct ndis_im_request *made, struct ndis_adapter **adapter)
 {
     NDIS_STATUS status = NDIS_STATUS_SUCCESS;
+    const struct ndis_bind_op *op;
     struct ndis_im_request *r;
     struct ndis_name *n;
 
     umn__lock(&ndis.lock);
+    op = made->driver->associated ? ndis__frame_bind_op(made->driver->associated) : NULL;
+    made->origin = op ? op->binding : NULL;
     n = ndis__name_find(&ndis__adapter_names, made->name.text);
     *adapter = n ? umn_container_of(n, struct ndis_adapter, name_node) : NULL;
     r = find(made->name.text);
     if (r && r->state == IM_DISABLED) {
         r->driver = made->driver;
         r->context = made->context;
+        r->origin = made->origin;
         set_state(r, IM_PENDING);
     } else if (r || (*adapter && (*adapter)->state != NDIS_ADAPTER_HALTED)) {
         status = NDIS_STATUS_NOT_ACCEPTED;

@@ -96,6 +96,27 @@ bool ndis__live_get(NDIS_HANDLE handle, enum ndis_kind kind)
     return live;
 }
 
+/* Whether an object that died, or is dying, lies at that address. Off the normal path. */
+static bool was(NDIS_HANDLE handle, enum ndis_kind kind)
+{
+    bool found = false;
+
+    umn__lock(&ndis.lock);
+    umn_list_for_each (l, &ndis.graveyard)
+        found |= umn_container_of(l, struct grave, link)->object == handle &&
+                 umn_container_of(l, struct grave, link)->kind ==
+                     (kind == NDIS_KIND_ADAPTER ? GRAVE_ADAPTER : GRAVE_BINDING);
+    umn_list_for_each (l, &ndis.adapters) {
+        const struct ndis_adapter *a = umn_container_of(l, struct ndis_adapter, link);
+        found |= kind == NDIS_KIND_ADAPTER && a == handle;
+        umn_list_for_each (m, &a->bindings)
+            found |= kind == NDIS_KIND_BINDING &&
+                     umn_container_of(m, struct ndis_binding, adapter_link) == handle;
+    }
+    umn__unlock(&ndis.lock);
+    return found;
+}
+
 static void report_handle(NDIS_HANDLE handle, const char *function)
 {
     umn__report("HandleType", 0, "%s was given %s", function,
@@ -116,7 +137,12 @@ bool ndis__live(NDIS_HANDLE handle, enum ndis_kind kind, const char *function)
 {
     if (ndis__kind(handle) == kind)
         return true;
-    report_handle(handle, function);
+    if (handle && kind == NDIS_KIND_ADAPTER && was(handle, kind))
+        umn__report("ST-13", 0, "%s for an adapter that has been halted (IM-MST-12)", function);
+    else if (handle && kind == NDIS_KIND_BINDING && was(handle, kind))
+        umn__report("ST-08", 0, "%s on a binding that has been closed (IM-UNB-07)", function);
+    else
+        report_handle(handle, function);
     return false;
 }
 

@@ -100,6 +100,9 @@ static void pause_miniport(struct ndis_adapter *a, ULONG reason)
     umn__lock(&ndis.lock);
     a->pause_pending = false;
     umn__unlock(&ndis.lock);
+    if (status != NDIS_STATUS_PENDING && a->pause_done.done)
+        umn__report("ST-06", 0x1f, "miniport %s completed a pause that it did not pend",
+                    a->driver->service);
     if (__atomic_load_n(&a->rx_out.count, __ATOMIC_SEQ_CST) > 0) {
         umn__report("ST-03", 0, "miniport %s completed its pause with %lld receives not returned",
                     a->driver->service, (long long)a->rx_out.count);
@@ -257,6 +260,9 @@ static NDIS_STATUS restart_miniport(struct ndis_adapter *a, NDIS_RESTART_ATTRIBU
     ndis__frame_leave(&frame);
     if (status == NDIS_STATUS_PENDING)
         status = ndis__completion_wait(&a->restart_done, "NdisMRestartComplete");
+    else if (a->restart_done.done)
+        umn__report("ST-06", 0x1f, "miniport %s completed a restart that it did not pend",
+                    a->driver->service);
     umn__lock(&ndis.lock);
     a->restart_pending = false;
     umn__unlock(&ndis.lock);
@@ -311,7 +317,7 @@ static void complete(struct ndis_adapter *a, struct ndis_completion *c, const bo
     if (ok)
         ok = ndis__completion_finish(c, status);
     if (!ok)
-        umn__report("ILLEGAL_MINIPORT_STATE_TRANSITION", 0x7C001F,
+        umn__report("ILLEGAL_MINIPORT_STATE_TRANSITION", 0x1f,
                     "%s by %s with nothing pending on %s", function, a->driver->service, a->name);
 }
 

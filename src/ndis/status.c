@@ -100,7 +100,7 @@ static bool well_formed(struct ndis_adapter *a, const NDIS_STATUS_INDICATION *s)
                            NDIS_SIZEOF_STATUS_INDICATION_REVISION_1, "NdisMIndicateStatusEx"))
         return false;
     if (s->StatusBufferSize && !s->StatusBuffer) {
-        umn__report("STATUS_INDICATION_INVALID_BUFFER", 0x7C0020,
+        umn__report("STATUS_INDICATION_INVALID_BUFFER", 0x20,
                     "miniport %s indicates 0x%08x with a NULL buffer of %u bytes", service,
                     (unsigned)s->StatusCode, s->StatusBufferSize);
         return false;
@@ -111,7 +111,7 @@ static bool well_formed(struct ndis_adapter *a, const NDIS_STATUS_INDICATION *s)
     }
     if (s->StatusCode == NDIS_STATUS_LINK_STATE &&
         s->StatusBufferSize < NDIS_SIZEOF_LINK_STATE_REVISION_1) {
-        umn__report("STATUS_INDICATION_INVALID_BUFFER", 0x7C0020,
+        umn__report("STATUS_INDICATION_INVALID_BUFFER", 0x20,
                     "miniport %s indicates a link state of %u bytes", service, s->StatusBufferSize);
         return false;
     }

@@ -474,6 +474,8 @@ static NDIS_STATUS NTAPI MpPause(NDIS_HANDLE Context, NDIS_MINIPORT_PAUSE_PARAME
 
     note("pause:%d ", m->number);
     CHECK(m->up);
+    if (script.twice)
+        NdisMPauseComplete(m->handle);
     return script.pend_pause ? NDIS_STATUS_PENDING : NDIS_STATUS_SUCCESS;
 }
 
@@ -484,6 +486,8 @@ static NDIS_STATUS NTAPI MpRestart(NDIS_HANDLE Context, NDIS_MINIPORT_RESTART_PA
 
     note("restart:%d ", m->number);
     CHECK(m->up);
+    if (script.twice)
+        NdisMRestartComplete(m->handle, NDIS_STATUS_SUCCESS);
     if (list && script.mtu) {
         NDIS_RESTART_GENERAL_ATTRIBUTES *r = (void *)list->Data;
         NDIS_RESTART_ATTRIBUTES *more;

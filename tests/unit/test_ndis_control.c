@@ -1212,6 +1212,54 @@ static void test_wrong_levels(void **state)
     assert_int_equal(umn__report_count(), 3);
 }
 
+/* ST-08, ST-13, ST-14, ST-06: handles that have died, requests that are left, completions too many. */
+static void stale_binding(void)
+{
+    NDIS_HANDLE handle;
+
+    one_nic();
+    CHECK(load("pa", PaEntry, &pa_driver));
+    handle = bound_to(&pa_proto, 1)->handle;
+    unload(&pa_driver);
+    NdisCloseAdapterEx(handle);
+}
+
+static void stale_adapter(void)
+{
+    NDIS_HANDLE handle;
+
+    one_nic();
+    handle = mps[1].handle;
+    irp(1, IRP_MN_STOP_DEVICE);
+    link_state(handle, MediaConnectStateDisconnected, NULL);
+    gone(1);
+    link_state(handle, MediaConnectStateDisconnected, NULL);
+}
+
+static void request_left(void)
+{
+    script.vms[0] = 100;
+    mux_world();
+    script.vms[0] = 0; /* it forgets what it asked for */
+    gone(1);
+}
+
+static void too_many(void)
+{
+    script.twice = true;
+    one_nic();
+    gone(1);
+    script.twice = false;
+}
+
+static void test_rules(void **state)
+{
+    run_reported(stale_binding, "ST-08", 1);
+    run_reported(stale_adapter, "ST-13", 2);
+    run_reported(request_left, "ST-14", 2); /* at the unbind, and when the driver goes */
+    run_reported(too_many, "ST-06", 2);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -1243,6 +1291,7 @@ int main(void)
         cmocka_unit_test(test_configuration),
         cmocka_unit_test(test_interfaces),
         cmocka_unit_test(test_wrong_levels),
+        cmocka_unit_test(test_rules),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
