@@ -46,6 +46,7 @@ lab_need_tun() {
 lab_leave() {
     local status=$? pid
     trap - EXIT INT TERM HUP
+    set +e
     for pid in "${LAB_PIDS[@]}"; do kill "$pid" 2>/dev/null; done
     for pid in "${LAB_PIDS[@]}"; do wait "$pid" 2>/dev/null; done
     [[ -z $LAB_TMP ]] || rm -rf "$LAB_TMP"
