@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The box: starts the parts in order, runs the caller's function as the first system thread with the
- * PnP manager up, takes everything down and says what is left. Owns nothing but the order and the
- * counts taken at the start. Called from one host thread, outside contexts.
+ * The box: starts the parts in order, runs the caller's function as the first system thread with
+ * the PnP manager up, takes everything down and says what is left. Owns nothing but the order and
+ * the counts taken at the start. Called from one host thread, outside contexts.
  *
  *   create: scheduler, executive, registry, NDIS      destroy: NDIS, executive, registry, scheduler
  *   run (in a context): PnP manager, fn, devices away, drivers unloaded
@@ -21,9 +21,9 @@
 
 static struct {
     bool created;
-    bool hung;           /* contexts are stuck: what they hold is not a leak of its own */
-    size_t blocks;       /* plat_alloc_live before create */
-    unsigned reports;    /* at the start of the run */
+    bool hung;             /* contexts are stuck: what they hold is not a leak of its own */
+    size_t blocks;         /* plat_alloc_live before create */
+    unsigned reports;      /* at the start of the run */
     int start_error, left; /* of the run */
     void (*fn)(void *arg);
     void *arg;

@@ -2,8 +2,9 @@
 /*
  * The device tree: one record for each device that the PnP manager has met, and the right to
  * operate on it. `Devices.lock` (leaf) guards links, references, owners, waiters and the texts of
- * UmhExplain; everything else of a record belongs to the context that has acquired it. Operations on
- * one device are serial, on different devices they run side by side. PASSIVE_LEVEL, but for hold.
+ * UmhExplain; everything else of a record belongs to the context that has acquired it. Operations
+ * on one device are serial, on different devices they run side by side. PASSIVE_LEVEL, but for
+ * hold.
  */
 #include "config/internal.h"
 
@@ -29,8 +30,11 @@ static struct {
 const char *cfg__state_name(enum cfg_state state)
 {
     static const char *const names[] = {
-        [CFG_STOPPED] = "Stopped", [CFG_STARTED] = "Started", [CFG_REMOVED] = "Removed",
-        [CFG_FAILED] = "Failed",   [CFG_SURPRISE_REMOVED] = "SurpriseRemoved",
+        [CFG_STOPPED] = "Stopped",
+        [CFG_STARTED] = "Started",
+        [CFG_REMOVED] = "Removed",
+        [CFG_FAILED] = "Failed",
+        [CFG_SURPRISE_REMOVED] = "SurpriseRemoved",
     };
 
     return names[state];
@@ -207,7 +211,7 @@ void cfg__device_forget(struct cfg_device *d)
 {
     umn__lock(&Devices.lock);
     take_out(d);
-    umn_list_for_each(at, &d->waiters)
+    umn_list_for_each (at, &d->waiters)
         umn__unpark(umn_container_of(at, struct device_waiter, link)->ctx);
     umn__unlock(&Devices.lock);
     cfg__device_put(d);
@@ -239,7 +243,7 @@ bool cfg__device_of_service(const char *service)
     bool found = false;
 
     umn__lock(&Devices.lock);
-    umn_list_for_each(at, &Devices.all) {
+    umn_list_for_each (at, &Devices.all) {
         struct cfg_device *d = umn_container_of(at, struct cfg_device, link);
 
         if ((d->node.pdo || d->owner) && umn__stricmp(d->service, service) == 0)
@@ -281,7 +285,7 @@ bool cfg__device_explain(const char *text)
     struct cfg_device *best = NULL;
 
     umn__lock(&Devices.lock);
-    umn_list_for_each(at, &Devices.all) {
+    umn_list_for_each (at, &Devices.all) {
         struct cfg_device *d = umn_container_of(at, struct cfg_device, link);
 
         if (d->worker && (!best || best->worker != self))
@@ -301,7 +305,7 @@ void cfg__devices_start(void)
 
 void cfg__devices_stop(void)
 {
-    umn_list_for_each(at, &Devices.all) {
+    umn_list_for_each (at, &Devices.all) {
         struct cfg_device *d = umn_container_of(at, struct cfg_device, link);
 
         take_out(d);
@@ -311,7 +315,7 @@ void cfg__devices_stop(void)
 
 void cfg__devices_abandon(void)
 {
-    umn_list_for_each(at, &Devices.all)
+    umn_list_for_each (at, &Devices.all)
         free_device(umn_container_of(at, struct cfg_device, link));
     cfg__devices_start();
 }

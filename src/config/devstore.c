@@ -27,7 +27,7 @@ int cfg__format(char *out, size_t size, const char *fmt, ...)
     return length >= 0 && (size_t)length < size ? 0 : UMN_EINVAL;
 }
 
-/* ---- names --------------------------------------------------------------------------------------- */
+/* ---- names ----------------------------------------------------------------------------------- */
 
 void cfg__guids_reset(void)
 {
@@ -72,7 +72,8 @@ static bool guid_ok(const char *guid)
     static const char form[] = "{xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx}";
 
     for (size_t i = 0; i < sizeof form; i++) {
-        bool hex = (guid[i] >= '0' && guid[i] <= '9') || ((guid[i] | 32) >= 'a' && (guid[i] | 32) <= 'f');
+        bool hex =
+            (guid[i] >= '0' && guid[i] <= '9') || ((guid[i] | 32) >= 'a' && (guid[i] | 32) <= 'f');
 
         if (form[i] == 'x' ? !hex : guid[i] != form[i])
             return false;
@@ -113,7 +114,7 @@ int cfg__enum_key(const char *instance_id, char key[CFG_KEY_MAX])
     return 0;
 }
 
-/* ---- creating ------------------------------------------------------------------------------------- */
+/* ---- creating -------------------------------------------------------------------------------- */
 
 /* A writer of one key that remembers the first failure. */
 struct writer {
@@ -197,8 +198,10 @@ static int choose_guid(const struct umn_device_desc *desc, char guid[CFG_ID_MAX]
     if (!desc->guid)
         return cfg__new_guid(guid);
     if (!guid_ok(desc->guid))
-        return umn__refuse(UMN_EINVAL, "device: bad GUID \"%.60s\", expected {xxxxxxxx-xxxx-"
-                           "xxxx-xxxx-xxxxxxxxxxxx}", desc->guid);
+        return umn__refuse(UMN_EINVAL,
+                           "device: bad GUID \"%.60s\", expected {xxxxxxxx-xxxx-"
+                           "xxxx-xxxx-xxxxxxxxxxxx}",
+                           desc->guid);
     snprintf(key, sizeof key, CFG_KEY_NETWORK "\\%s", desc->guid);
     if (umn__reg_key_exists(key))
         return umn__refuse(UMN_EEXIST, "device: an adapter with GUID %s exists", desc->guid);
@@ -242,7 +245,7 @@ int umn__pnp_create_device(const struct umn_device_desc *desc, char *instance_id
     return error;
 }
 
-/* ---- reading ------------------------------------------------------------------------------------------ */
+/* ---- reading --------------------------------------------------------------------------------- */
 
 /* A string value or an empty string. */
 static int get_text(const char *key, const char *name, char **text)
@@ -284,8 +287,8 @@ static int class_key(const char *enum_key, const char *instance_id, char *key)
     int error = umn__reg_get_sz(enum_key, "Driver", &driver);
 
     if (error == UMN_ENOENT || error == UMN_EINVAL)
-        return umn__refuse(UMN_ENOENT, "device %s: no driver key (value Driver of %s)",
-                           instance_id, enum_key);
+        return umn__refuse(UMN_ENOENT, "device %s: no driver key (value Driver of %s)", instance_id,
+                           enum_key);
     if (error)
         return error;
     error = cfg__format(key, 128, "SYSTEM\\CurrentControlSet\\Control\\Class\\%s", driver);
@@ -371,7 +374,7 @@ int cfg__device_keys(const char *instance_id, struct cfg_device_keys *out)
     return error;
 }
 
-/* ---- deleting ------------------------------------------------------------------------------------------- */
+/* ---- deleting -------------------------------------------------------------------------------- */
 
 static int delete_key_if_there(const char *key)
 {

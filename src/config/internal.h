@@ -20,8 +20,8 @@
 #include "sched/list.h"
 #include "sched/sched.h"
 
-#define CFG_ID_MAX 64   /* instance ids and GUIDs with terminator */
-#define CFG_KEY_MAX 192 /* key paths with terminator */
+#define CFG_ID_MAX 64      /* instance ids and GUIDs with terminator */
+#define CFG_KEY_MAX 192    /* key paths with terminator */
 #define CFG_SERVICE_MAX 48 /* characters of a service name */
 #define CFG_CLASS_NET "{4d36e972-e325-11ce-bfc1-08002be10318}"
 #define CFG_KEY_ROOT_NET UMN_KEY_ENUM "\\ROOT\\NET"
@@ -33,10 +33,9 @@
 #define CFG_NCF_PHYSICAL 4u
 
 /* Formats into a fixed buffer; UMN_EINVAL if it does not fit. */
-int cfg__format(char *out, size_t size, const char *fmt, ...)
-    __attribute__((format(printf, 3, 4)));
+int cfg__format(char *out, size_t size, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 
-/* ---- devstore.c ------------------------------------------------------------------------------- */
+/* ---- devstore.c ------------------------------------------------------------------------------ */
 /* What the registry says of a device; free with cfg__device_keys_free. */
 struct cfg_device_keys {
     char *service, *driver, *description, *hardware_id; /* "" if missing */
@@ -53,21 +52,21 @@ int cfg__enum_key(const char *instance_id, char key[CFG_KEY_MAX]);
 int cfg__new_guid(char guid[CFG_ID_MAX]);
 void cfg__guids_reset(void);
 
-/* ---- loader.c ----------------------------------------------------------------------------------- */
-/* Finds or loads the driver of a service. One load at a time; PASSIVE, in a context. *status (may be
- * NULL) gets what DriverEntry answered. Refusals name service, path and folders searched. */
+/* ---- loader.c -------------------------------------------------------------------------------- */
+/* Finds or loads the driver of a service. One load at a time; PASSIVE, in a context. *status (may
+ * be NULL) gets what DriverEntry answered. Refusals name service, path and folders searched. */
 int cfg__load(const char *service, DRIVER_OBJECT **driver, NTSTATUS *status);
 int cfg__unload(const char *service);
 void cfg__unload_all(void); /* latest first */
 void cfg__loader_reset(void);
 
-/* ---- rootbus.c ------------------------------------------------------------------------------------ */
+/* ---- rootbus.c ------------------------------------------------------------------------------- */
 int cfg__bus_start(void);
 void cfg__bus_stop(void);
 int cfg__bus_create_pdo(struct umn_devnode *node, NTSTATUS *status); /* fills node->pdo */
 void cfg__bus_delete_pdo(struct umn_devnode *node);
 
-/* ---- device.c --------------------------------------------------------------------------------------- */
+/* ---- device.c -------------------------------------------------------------------------------- */
 enum cfg_state { CFG_STOPPED, CFG_STARTED, CFG_REMOVED, CFG_FAILED, CFG_SURPRISE_REMOVED };
 
 /* A device that the PnP manager has met. Made by the first operation on it, freed by
@@ -78,12 +77,12 @@ struct cfg_device {
     struct cfg_device *next; /* bucket */
     uint32_t hash;
     unsigned refs;
-    struct umn_ctx *owner;   /* context whose operation is under way; NULL: none */
-    struct umn_ctx *worker;  /* the system thread that runs it */
+    struct umn_ctx *owner;  /* context whose operation is under way; NULL: none */
+    struct umn_ctx *worker; /* the system thread that runs it */
     struct umn_list waiters;
-    bool dead;               /* deleted while somebody waited for it */
+    bool dead; /* deleted while somebody waited for it */
     enum cfg_state state;
-    bool stopped_irp;        /* STOPPED by IRP_MN_STOP_DEVICE: the stack is still there */
+    bool stopped_irp; /* STOPPED by IRP_MN_STOP_DEVICE: the stack is still there */
     bool is_virtual;
     NTSTATUS problem;
     struct umn_devnode node; /* pdo NULL: no stack */
@@ -117,7 +116,7 @@ void cfg__devices_stop(void);
 void cfg__devices_abandon(void); /* frees them whoever holds references */
 const char *cfg__state_name(enum cfg_state state);
 
-/* ---- netlist.c --------------------------------------------------------------------------------------- */
+/* ---- netlist.c ------------------------------------------------------------------------------- */
 /* REG_MULTI_SZ values that one operation edits: read once, written once by cfg__lists_flush. */
 struct cfg_list {
     struct cfg_list *next;
@@ -141,13 +140,14 @@ int cfg__list_remove(struct cfg_lists *lists, const char *key, const char *name,
 int cfg__lists_flush(struct cfg_lists *lists);
 void cfg__lists_free(struct cfg_lists *lists);
 
-/* ---- netcfg.c for netvm.c ------------------------------------------------------------------------------ */
+/* ---- netcfg.c for netvm.c -------------------------------------------------------------------- */
 /* "miniport", "protocol", "intermediate". A service that is none of `kinds` (letters m, p, i) or is
  * missing is refused for `what`. */
 int cfg__need_service(const char *service, const char *kinds, const char *what);
 int cfg__write_settings(const char *key, const struct umn_setting *settings, size_t count);
 int cfg__check_settings(const struct umn_setting *settings, size_t count);
-/* Writes the binding of a protocol to a new adapter: the protocol's Linkage, the adapter's UpperBind. */
+/* Writes the binding of a protocol to a new adapter: the protocol's Linkage, the adapter's
+ * UpperBind. */
 int cfg__link_new(struct cfg_lists *lists, const char *protocol, const char *guid,
                   const char *driver_key);
 /* Takes an adapter that is about to be deleted out of the Linkage of every protocol above it. */
@@ -157,7 +157,7 @@ int cfg__rebind(const char *protocol);
 /* Value of a driver key that is text, or NULL with *error 0 if there is none. plat_alloc'd. */
 char *cfg__setting_text(const char *key, const char *name, int *error);
 
-/* ---- pnp.c -------------------------------------------------------------------------------------------- */
+/* ---- pnp.c ----------------------------------------------------------------------------------- */
 bool cfg__pnp_running(void);
 /* umn__pnp_devices that says when it could not. */
 int cfg__devices_visit(bool (*visit)(void *arg, const struct umn_device_info *), void *arg);

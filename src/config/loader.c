@@ -34,7 +34,7 @@ static struct {
     .loaded = {&Loader.loaded, &Loader.loaded},
 };
 
-/* ---- one at a time ----------------------------------------------------------------------------- */
+/* ---- one at a time --------------------------------------------------------------------------- */
 
 /* Recursive: a DriverEntry may lead to another load in the same context. */
 static void enter(void)
@@ -69,7 +69,7 @@ static void leave(void)
         umn__unpark(next);
 }
 
-/* ---- finding the file ---------------------------------------------------------------------------- */
+/* ---- finding the file ------------------------------------------------------------------------ */
 
 int umn__netcfg_driver_path(const char *folders)
 {
@@ -167,7 +167,7 @@ static int open_image(const char *service, const char *path, struct umn_image **
     return error;
 }
 
-/* ---- loading --------------------------------------------------------------------------------------- */
+/* ---- loading --------------------------------------------------------------------------------- */
 
 static int image_path(const char *service, char **path)
 {
@@ -241,7 +241,7 @@ int cfg__load(const char *service, DRIVER_OBJECT **driver, NTSTATUS *status)
 
 static struct loaded *find(const char *service)
 {
-    umn_list_for_each(at, &Loader.loaded) {
+    umn_list_for_each (at, &Loader.loaded) {
         struct loaded *record = umn_container_of(at, struct loaded, link);
 
         if (umn__stricmp(record->service, service) == 0)
@@ -293,7 +293,7 @@ void cfg__unload_all(void)
 
 void cfg__loader_reset(void)
 {
-    umn_list_for_each(at, &Loader.loaded)
+    umn_list_for_each (at, &Loader.loaded)
         plat_free(umn_container_of(at, struct loaded, link));
     umn_list_init(&Loader.loaded);
     umn_list_init(&Loader.waiters);

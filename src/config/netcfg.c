@@ -13,7 +13,7 @@
 #include "ndis/host.h"
 #include "plat/plat.h"
 
-/* ---- services ---------------------------------------------------------------------------------- */
+/* ---- services -------------------------------------------------------------------------------- */
 
 static int service_key(const char *service, char key[CFG_KEY_MAX])
 {
@@ -26,9 +26,9 @@ static int service_key(const char *service, char key[CFG_KEY_MAX])
             length = 0;
     }
     if (!length || length > CFG_SERVICE_MAX)
-        return umn__refuse(UMN_EINVAL,
-                           "service name \"%.60s\": 1 to %d letters, digits, '_', '-', '.' expected",
-                           service ? service : "", CFG_SERVICE_MAX);
+        return umn__refuse(
+            UMN_EINVAL, "service name \"%.60s\": 1 to %d letters, digits, '_', '-', '.' expected",
+            service ? service : "", CFG_SERVICE_MAX);
     return cfg__format(key, CFG_KEY_MAX, UMN_KEY_SERVICES "\\%s", service);
 }
 
@@ -123,9 +123,9 @@ int umn__netcfg_add_service(const char *name, const char *kind, const char *imag
     if (error)
         return error;
     if (!kind_ok(kind))
-        return umn__refuse(UMN_EINVAL,
-                           "service %s: kind \"%.40s\", expected miniport, protocol or intermediate",
-                           name, kind ? kind : "");
+        return umn__refuse(
+            UMN_EINVAL, "service %s: kind \"%.40s\", expected miniport, protocol or intermediate",
+            name, kind ? kind : "");
     if (!image || !*image)
         return umn__refuse(UMN_EINVAL, "service %s: no image given", name);
     error = umn__reg_begin();
@@ -157,7 +157,7 @@ int umn__netcfg_unload(const char *service)
     return cfg__unload(service);
 }
 
-/* ---- bindings -------------------------------------------------------------------------------------- */
+/* ---- bindings -------------------------------------------------------------------------------- */
 
 typedef int list_edit(struct cfg_lists *lists, const char *key, const char *name, const char *item);
 
@@ -287,8 +287,8 @@ static int check_own(const char *protocol, const char *guid)
     if (error)
         return error;
     if (umn__stricmp(keys.service, protocol) == 0)
-        error = umn__refuse(UMN_EINVAL, "bind: %s is a virtual miniport of %s itself", guid,
-                            protocol);
+        error =
+            umn__refuse(UMN_EINVAL, "bind: %s is a virtual miniport of %s itself", guid, protocol);
     cfg__device_keys_free(&keys);
     return error;
 }
@@ -320,7 +320,7 @@ int umn__netcfg_unbind(const char *protocol, const char *guid)
     return error ? error : cfg__rebind(protocol);
 }
 
-/* ---- removing a service --------------------------------------------------------------------------- */
+/* ---- removing a service ---------------------------------------------------------------------- */
 
 /* Devices in Enum that this service drives. */
 struct service_use {
@@ -395,7 +395,7 @@ int umn__netcfg_remove_service(const char *name)
     return error;
 }
 
-/* ---- lower adapters ---------------------------------------------------------------------------------- */
+/* ---- lower adapters -------------------------------------------------------------------------- */
 
 int cfg__check_settings(const struct umn_setting *settings, size_t count)
 {
@@ -540,8 +540,8 @@ int umn__netcfg_remove_adapter(const char *instance_id)
         return error;
     strcpy(guid, keys.guid);
     if (keys.characteristics & CFG_NCF_VIRTUAL)
-        error = umn__refuse(UMN_EINVAL, "device %s: a virtual miniport, not an adapter",
-                            instance_id);
+        error =
+            umn__refuse(UMN_EINVAL, "device %s: a virtual miniport, not an adapter", instance_id);
     cfg__device_keys_free(&keys);
     if (!error)
         error = umn__pnp_driver_key(instance_id, key);

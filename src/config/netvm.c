@@ -4,8 +4,8 @@
  * are started. Everything is checked before anything is written, against one scan of what exists.
  * No lock of its own; the registry transaction covers check and write. PASSIVE_LEVEL.
  *
- * The driver key of a virtual miniport: HostName (what Linux shows), NetworkAddress (12 hex digits),
- * VlanId ("0".."4094"), MuxMode, LowerAdapter ({GUID}), and the settings given.
+ * The driver key of a virtual miniport: HostName (what Linux shows), NetworkAddress (12 hex
+ * digits), VlanId ("0".."4094"), MuxMode, LowerAdapter ({GUID}), and the settings given.
  */
 #include "config/internal.h"
 
@@ -30,12 +30,12 @@ struct vm {
 struct batch {
     struct vm *vm;
     size_t count;
-    struct cfg_names taken;   /* "n<name>", "a<component>/<lower>/<vlan>/<address>" */
+    struct cfg_names taken; /* "n<name>", "a<component>/<lower>/<vlan>/<address>" */
     struct cfg_lists lists;
     bool committed;
 };
 
-/* ---- checks -------------------------------------------------------------------------------------- */
+/* ---- checks ---------------------------------------------------------------------------------- */
 
 static int hex_digit(char c)
 {
@@ -87,10 +87,11 @@ static int check_name(const char *name)
     for (size_t i = 0; i < length; i++)
         ok = ok && (unsigned char)name[i] > ' ' && name[i] != 0x7f && !strchr("/\\:%", name[i]);
     if (!ok)
-        return umn__refuse(UMN_EINVAL,
-                           "virtual miniport name \"%.40s\": 1 to %d characters without space, '/', "
-                           "'\\', ':' or '%%' expected (it becomes a Linux interface name)",
-                           name, HOST_NAME_MAX_LENGTH);
+        return umn__refuse(
+            UMN_EINVAL,
+            "virtual miniport name \"%.40s\": 1 to %d characters without space, '/', "
+            "'\\', ':' or '%%' expected (it becomes a Linux interface name)",
+            name, HOST_NAME_MAX_LENGTH);
     return 0;
 }
 
@@ -123,12 +124,14 @@ static int check_one(struct vm *vm)
     if (!error && desc->upper)
         error = cfg__need_service(desc->upper, "pi", "virtual miniport: protocol above");
     if (!error && desc->upper && umn__stricmp(desc->upper, desc->service) == 0)
-        error = umn__refuse(UMN_EINVAL, "virtual miniport: %s cannot be above its own virtual "
-                            "miniport (IM-NOT-12)", desc->service);
+        error = umn__refuse(UMN_EINVAL,
+                            "virtual miniport: %s cannot be above its own virtual "
+                            "miniport (IM-NOT-12)",
+                            desc->service);
     return error ? error : cfg__check_settings(desc->settings, desc->count);
 }
 
-/* ---- what exists ------------------------------------------------------------------------------------ */
+/* ---- what exists ----------------------------------------------------------------------------- */
 
 static int address_word(char word[256], const char *service, const char *lower, const char *vlan,
                         const char *address)
@@ -262,7 +265,7 @@ static int check_all(struct batch *b)
     return error ? error : make_names(b);
 }
 
-/* ---- keys --------------------------------------------------------------------------------------------- */
+/* ---- keys ------------------------------------------------------------------------------------ */
 
 static int upper_bindings(struct cfg_lists *lists, bool add, const char *service, const char *lower,
                           const char *guid)
@@ -366,7 +369,7 @@ static int delete_keys(struct cfg_lists *lists, const char *id, const char *guid
     return error ? error : cfg__delete_device_keys(id);
 }
 
-/* ---- drivers ------------------------------------------------------------------------------------------- */
+/* ---- drivers --------------------------------------------------------------------------------- */
 
 /* The driver reads its lists again. A driver that is not loaded, or does not care, is fine. */
 static int reconfigure(const char *service)
@@ -525,8 +528,9 @@ static int delete_vm(const char *id, const char *guid, const char *service, cons
 }
 
 /*
- * The device goes first (its halt comes through PnP), then name and keys in one transaction, so that
- * a kill between the two leaves a virtual miniport that starts again next time, not half of one.
+ * The device goes first (its halt comes through PnP), then name and keys in one transaction, so
+ * that a kill between the two leaves a virtual miniport that starts again next time, not half of
+ * one.
  */
 static int remove_vm(const char *id, const struct cfg_device_keys *keys, const char *lower)
 {

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The PnP manager: what is done to a device, and the IRPs that this takes. Each operation runs in a
- * system thread of its own at PASSIVE_LEVEL (IM-PNP-05) while the caller, who owns the device, waits.
+ * system thread of its own at PASSIVE_LEVEL (IM-PNP-05) while the caller, who owns the device,
+ * waits.
  *
  *   1. A record has a stack (node.pdo) exactly in STARTED and in STOPPED with stopped_irp.
  *   2. `problem` is not 0 exactly in FAILED.
@@ -55,7 +56,7 @@ static void set_state(struct cfg_device *d, enum cfg_state state, NTSTATUS probl
                cfg__state_name(state), (unsigned)problem);
 }
 
-/* ---- in the operation's thread -------------------------------------------------------------------- */
+/* ---- in the operation's thread --------------------------------------------------------------- */
 
 static NTSTATUS send_irp(struct cfg_device *d, UCHAR minor, const char *name)
 {
@@ -88,8 +89,7 @@ static int start_failed(struct operation *op, const char *what)
 
     set_state(d, CFG_FAILED, op->status);
     return umn__refuse(error, "device %s (%s): %s failed with 0x%08x%s%s", d->instance_id,
-                       d->service, what, (unsigned)op->status, *d->explain ? ": " : "",
-                       d->explain);
+                       d->service, what, (unsigned)op->status, *d->explain ? ": " : "", d->explain);
 }
 
 static int add_device(struct operation *op, DRIVER_OBJECT *driver)
@@ -200,7 +200,7 @@ static int run_restart(struct operation *op)
     return send_start(op);
 }
 
-/* ---- operations ------------------------------------------------------------------------------------ */
+/* ---- operations ------------------------------------------------------------------------------ */
 
 static void operation_thread(void *arg)
 {
@@ -379,7 +379,7 @@ int umn__pnp_delete_device(const char *instance_id)
     return error;
 }
 
-/* ---- what drivers say -------------------------------------------------------------------------------- */
+/* ---- what drivers say ------------------------------------------------------------------------ */
 
 static void on_explain(const char *text)
 {
@@ -445,7 +445,7 @@ static void wait_for_gone(void)
     umn__unlock(&Pnp.lock);
 }
 
-/* ---- all devices ---------------------------------------------------------------------------------------- */
+/* ---- all devices ----------------------------------------------------------------------------- */
 
 static int instances(char ***list, size_t *count)
 {

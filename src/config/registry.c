@@ -28,7 +28,7 @@ struct reg_waiter {
 
 static void detach(struct reg_key *key);
 
-/* ---- transactions ------------------------------------------------------------------------------ */
+/* ---- transactions ---------------------------------------------------------------------------- */
 
 int reg__need_open(void)
 {
@@ -238,7 +238,7 @@ uint64_t umn__reg_generation(void)
     return Reg.generation;
 }
 
-/* ---- changes: transaction owned, lock held ------------------------------------------------------- */
+/* ---- changes: transaction owned, lock held --------------------------------------------------- */
 
 static struct reg_change *record(enum reg_change_kind kind, struct reg_key *key)
 {
@@ -254,8 +254,7 @@ static struct reg_change *record(enum reg_change_kind kind, struct reg_key *key)
     return c;
 }
 
-static int add_child(struct reg_key *parent, const char *name, size_t length,
-                     struct reg_key **out)
+static int add_child(struct reg_key *parent, const char *name, size_t length, struct reg_key **out)
 {
     struct reg_key *key = reg__key_new(name, length);
 
@@ -346,8 +345,7 @@ static void detach(struct reg_key *key)
     reg__detach(key);
 }
 
-int reg__set(struct reg_key *key, const char *name, uint32_t type, const void *data,
-                     size_t size)
+int reg__set(struct reg_key *key, const char *name, uint32_t type, const void *data, size_t size)
 {
     struct reg_value *before = reg__value(key, name);
     struct reg_value *value;
@@ -395,7 +393,7 @@ int reg__remove_key(struct reg_key *key)
     return 0;
 }
 
-/* ---- writing by path ------------------------------------------------------------------------------- */
+/* ---- writing by path ------------------------------------------------------------------------- */
 
 int umn__reg_set_raw(const char *path, const char *name, uint32_t type, const void *data,
                      size_t size)
@@ -456,7 +454,7 @@ int umn__reg_delete_key(const char *path)
     return reg__leave(error);
 }
 
-/* ---- life ------------------------------------------------------------------------------------------- */
+/* ---- life ------------------------------------------------------------------------------------ */
 
 static int open_registry(const char *path, bool read_only)
 {

@@ -21,9 +21,9 @@
 #include "sched/list.h"
 #include "sched/sched.h"
 
-#define REG_NAME_MAX 255u            /* characters of a key name, as on Windows */
-#define REG_VALUE_NAME_MAX 16383u    /* the same of a value name */
-#define REG_DATA_MAX (64u << 20)     /* bytes of one value; Windows: available memory */
+#define REG_NAME_MAX 255u         /* characters of a key name, as on Windows */
+#define REG_VALUE_NAME_MAX 16383u /* the same of a value name */
+#define REG_DATA_MAX (64u << 20)  /* bytes of one value; Windows: available memory */
 #define REG_DEPTH_MAX 512u
 
 enum { REG_TYPE_SZ = 1, REG_TYPE_BINARY = 3, REG_TYPE_DWORD = 4, REG_TYPE_MULTI_SZ = 7 };
@@ -48,7 +48,7 @@ struct reg_key {
     char name[];
 };
 
-/* ---- regtree.c -------------------------------------------------------------------------------- */
+/* ---- regtree.c ------------------------------------------------------------------------------- */
 /* Order of names without case; lengths in bytes of UTF-8. */
 int reg__compare(const char *a, size_t a_length, const char *b, size_t b_length);
 struct reg_key *reg__key_new(const char *name, size_t length);
@@ -69,7 +69,7 @@ void reg__destroy(struct reg_key *key);
 /* Next component of a path: length, and *path moved behind it and its backslashes. 0 at the end. */
 size_t reg__component(const char **path, const char **name);
 
-/* ---- regstore.c ------------------------------------------------------------------------------- */
+/* ---- regstore.c ------------------------------------------------------------------------------ */
 struct reg_store;
 /* Opens path and takes the box's lock (not for read_only). Refusals as umn__reg_open's. */
 int reg__store_open(const char *path, bool read_only, struct reg_store **out);
@@ -85,7 +85,7 @@ int reg__store_commit(struct reg_store *store);
 void reg__store_abort(struct reg_store *store);
 void reg__store_close(struct reg_store *store);
 
-/* ---- registry.c --------------------------------------------------------------------------------- */
+/* ---- registry.c ------------------------------------------------------------------------------ */
 enum reg_change_kind { CHANGE_KEY_NEW, CHANGE_KEY_GONE, CHANGE_VALUE };
 
 struct reg_change {
@@ -130,7 +130,7 @@ int reg__set(struct reg_key *key, const char *name, uint32_t type, const void *d
 int reg__remove(struct reg_key *key, const char *name);
 int reg__remove_key(struct reg_key *key);
 
-/* ---- regread.c ------------------------------------------------------------------------------------ */
+/* ---- regread.c ------------------------------------------------------------------------------- */
 extern const struct umn_registry_ops reg__ops;
 /* Data of a value by path: a plat_alloc'd copy with two zero bytes behind its end. */
 int reg__read(const char *key, const char *name, uint32_t *type, void **data, size_t *size);

@@ -11,7 +11,7 @@
 #include "nt/nt.h"
 #include "plat/plat.h"
 
-/* ---- reading -------------------------------------------------------------------------------------- */
+/* ---- reading --------------------------------------------------------------------------------- */
 
 /* A copy with two zero bytes behind it, so that text without terminator can be read as text. */
 static void *copy_data(const struct reg_value *value)
@@ -117,7 +117,7 @@ int umn__reg_last_subkey(const char *path, char **name)
     return error;
 }
 
-/* ---- nt's operations: keys are handles -------------------------------------------------------------- */
+/* ---- nt's operations: keys are handles ------------------------------------------------------- */
 
 /* Behind \Registry\Machine, or NULL. */
 static const char *below_machine(const char *path)
@@ -275,7 +275,7 @@ static int ops_delete_value(void *handle, const char *name)
     return reg__leave(error);
 }
 
-/* ---- walking ------------------------------------------------------------------------------------ */
+/* ---- walking --------------------------------------------------------------------------------- */
 
 typedef bool reg_visit(void *arg, const char *path, const char *value_name, uint32_t type,
                        const void *data, size_t size);
@@ -349,4 +349,3 @@ const struct umn_registry_ops reg__ops = {
     .del_key = ops_delete_key,
     .del_value = ops_delete_value,
 };
-

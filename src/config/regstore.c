@@ -33,7 +33,7 @@ struct reg_store {
     char path[];
 };
 
-/* ---- failures ---------------------------------------------------------------------------------- */
+/* ---- failures -------------------------------------------------------------------------------- */
 
 static int failed(struct reg_store *s, const char *doing)
 {
@@ -53,8 +53,8 @@ static int failed(struct reg_store *s, const char *doing)
     case SQLITE_READONLY:
     case SQLITE_PERM:
     case SQLITE_AUTH:
-        return umn__refuse(UMN_EPERM, "registry %s: %s: no permission to write: %s", s->path,
-                           doing, text);
+        return umn__refuse(UMN_EPERM, "registry %s: %s: no permission to write: %s", s->path, doing,
+                           text);
     case SQLITE_BUSY:
     case SQLITE_LOCKED:
         return umn__refuse(UMN_EBUSY, "registry %s: %s: another program holds the database",
@@ -96,7 +96,7 @@ static int query_number(struct reg_store *s, const char *sql, int64_t *number)
     return error;
 }
 
-/* ---- opening ------------------------------------------------------------------------------------- */
+/* ---- opening --------------------------------------------------------------------------------- */
 
 static int take_lock(struct reg_store *s)
 {
@@ -225,7 +225,7 @@ void reg__store_close(struct reg_store *s)
     plat_free(s);
 }
 
-/* ---- loading -------------------------------------------------------------------------------------- */
+/* ---- loading --------------------------------------------------------------------------------- */
 
 /* Keys by id, ascending, for parents and values. */
 struct loaded {
@@ -274,8 +274,8 @@ static int load_key(struct reg_store *s, struct loaded *l, sqlite3_stmt *row)
 
     if (!name)
         return UMN_ENOMEM;
-    if (id <= l->key[l->count - 1]->id || !parent || !length || strlen(name) != length || strchr(name, '\\') ||
-        reg__child(parent, name, length))
+    if (id <= l->key[l->count - 1]->id || !parent || !length || strlen(name) != length ||
+        strchr(name, '\\') || reg__child(parent, name, length))
         return umn__refuse(UMN_ECORRUPT, "registry %s: table keys, id %lld: %s", s->path,
                            (long long)id, parent ? "bad or repeated name" : "no such parent");
     key = reg__key_new(name, length);
@@ -350,7 +350,7 @@ int reg__store_load(struct reg_store *s, struct reg_key *root, int64_t *last_id)
     return error;
 }
 
-/* ---- writing -------------------------------------------------------------------------------------- */
+/* ---- writing --------------------------------------------------------------------------------- */
 
 static int run(struct reg_store *s, int which)
 {

@@ -77,8 +77,7 @@ struct reg_value *reg__value_new(const char *name, uint32_t type, const void *da
 }
 
 /* Index of the child of that name, or (*found false) where it would be. */
-static unsigned child_index(const struct reg_key *key, const char *name, size_t length,
-                            bool *found)
+static unsigned child_index(const struct reg_key *key, const char *name, size_t length, bool *found)
 {
     unsigned low = 0, high = key->children;
 

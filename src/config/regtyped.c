@@ -142,8 +142,7 @@ int umn__reg_set_multi(const char *key, const char *name, char *const *list, siz
         plat_free(one);
     }
     if (!error)
-        error = umn__reg_set_raw(key, name, REG_TYPE_MULTI_SZ, data,
-                                 (used + 1) * sizeof *data);
+        error = umn__reg_set_raw(key, name, REG_TYPE_MULTI_SZ, data, (used + 1) * sizeof *data);
     plat_free(data);
     return error;
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * netcfg: which keys an operation writes, what it refuses before it writes any, and that a failure -
- * of memory or of a driver - leaves the registry as it was. The driver is a plain WDM one: what NDIS
- * makes of the keys is tested in tests/conformance.
+ * netcfg: which keys an operation writes, what it refuses before it writes any, and that a failure
+ * - of memory or of a driver - leaves the registry as it was. The driver is a plain WDM one: what
+ * NDIS makes of the keys is tested in tests/conformance.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -122,7 +122,7 @@ static struct umn_vm_desc a_vm(void)
     return (struct umn_vm_desc){.service = "mux", .lower_guid = lower, .upper = "tap"};
 }
 
-/* ---- services --------------------------------------------------------------------------------------- */
+/* ---- services -------------------------------------------------------------------------------- */
 
 static void services_get_their_keys(void **state)
 {
@@ -152,7 +152,7 @@ static void services_get_their_keys(void **state)
     assert_false(umn__reg_key_exists(mux));
 }
 
-/* ---- adapters and bindings ----------------------------------------------------------------------------- */
+/* ---- adapters and bindings ------------------------------------------------------------------- */
 
 static void adapters_and_bindings_get_their_keys(void **state)
 {
@@ -212,7 +212,7 @@ static void adapters_and_bindings_get_their_keys(void **state)
     assert_string_equal(list(linkage, "UpperBind"), "mux");
 }
 
-/* ---- virtual miniports ------------------------------------------------------------------------------------ */
+/* ---- virtual miniports ----------------------------------------------------------------------- */
 
 static void a_virtual_miniport_gets_its_keys(void **state)
 {
@@ -275,8 +275,8 @@ static void wrong_virtual_miniports_are_refused(void **state)
                                            "02:00:00:00:00:01:",
                                            "0200:0:000:00:01",
                                            "00:00:00:00:00:00"};
-    static const char *const bad_names[] = {"", "a name", "sixteen-letters!", "a/b", "..", "a:b",
-                                            "a\\b", "a%d"};
+    static const char *const bad_names[] = {
+        "", "a name", "sixteen-letters!", "a/b", "..", "a:b", "a\\b", "a%d"};
     struct umn_vm_desc desc = a_vm(), two[2];
     char id[64], guid[64];
 
@@ -424,7 +424,7 @@ static void failing_memory_changes_nothing(void **state)
     }
 }
 
-/* ---- on a running box ----------------------------------------------------------------------------------------- */
+/* ---- on a running box ------------------------------------------------------------------------ */
 
 static int adds, fail_add_at;
 

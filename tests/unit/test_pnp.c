@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The PnP manager and the box with a plain WDM driver ("tdev", no NDIS): what is sent in which order,
- * what a driver's refusal leads to, what the end of a box takes down, failing allocations, schedules.
+ * The PnP manager and the box with a plain WDM driver ("tdev", no NDIS): what is sent in which
+ * order, what a driver's refusal leads to, what the end of a box takes down, failing allocations,
+ * schedules.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -32,7 +33,7 @@ static char failure[256];
     } while (0)
 #define OK(x) CHECK((x) == 0)
 
-/* ---- the driver ----------------------------------------------------------------------------------- */
+/* ---- the driver ------------------------------------------------------------------------------ */
 
 static char log_text[4096];
 static struct {
@@ -109,8 +110,8 @@ static NTSTATUS NTAPI DevAdd(DRIVER_OBJECT *Driver, DEVICE_OBJECT *Pdo)
     note("add ");
     if (!NT_SUCCESS(script.add))
         return script.add;
-    Status = IoCreateDevice(Driver, sizeof *Extension, NULL, FILE_DEVICE_UNKNOWN, 0, FALSE,
-                            &Device);
+    Status =
+        IoCreateDevice(Driver, sizeof *Extension, NULL, FILE_DEVICE_UNKNOWN, 0, FALSE, &Device);
     if (!NT_SUCCESS(Status))
         return Status;
     Extension = Device->DeviceExtension;
@@ -140,7 +141,7 @@ static NTSTATUS NTAPI BareEntry(DRIVER_OBJECT *Driver, UNICODE_STRING *Path)
     return STATUS_SUCCESS;
 }
 
-/* ---- running ---------------------------------------------------------------------------------------- */
+/* ---- running --------------------------------------------------------------------------------- */
 
 static void reset(void)
 {
@@ -232,7 +233,7 @@ static struct look look(const char *instance)
         *log_text = 0;                                                                             \
     } while (0)
 
-/* ---- one device ---------------------------------------------------------------------------------------- */
+/* ---- one device ------------------------------------------------------------------------------ */
 
 static void im_pnp_05_box(void *arg)
 {
@@ -451,7 +452,7 @@ static void refusals_say_what(void **state)
     in_box(refusals_box);
 }
 
-/* ---- several -------------------------------------------------------------------------------------------- */
+/* ---- several --------------------------------------------------------------------------------- */
 
 static void order_box(void *arg)
 {
@@ -534,7 +535,7 @@ static void operations_on_several_run_side_by_side(void **state)
     assert_true(most > 1);
 }
 
-/* ---- memory, speed, the box ------------------------------------------------------------------------------ */
+/* ---- memory, speed, the box ------------------------------------------------------------------ */
 
 static void left_box(void *arg)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The registry: names, values, handles, transactions in memory and in a file; refusals of files that
- * are none; a box that is killed while it writes; failing allocations; writers that wait.
+ * The registry: names, values, handles, transactions in memory and in a file; refusals of files
+ * that are none; a box that is killed while it writes; failing allocations; writers that wait.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -81,7 +81,7 @@ static char *get(const char *key, const char *name)
     return text;
 }
 
-/* ---- names and values ------------------------------------------------------------------------------ */
+/* ---- names and values ------------------------------------------------------------------------ */
 
 static void names_keep_their_case_and_compare_without(void **state)
 {
@@ -167,7 +167,7 @@ static void malformed_lists_are_read_safely(void **state)
     umn__reg_close();
 }
 
-/* ---- handles ------------------------------------------------------------------------------------------ */
+/* ---- handles --------------------------------------------------------------------------------- */
 
 static void handles_as_nt_uses_them(void **state)
 {
@@ -214,7 +214,7 @@ static void handles_as_nt_uses_them(void **state)
     umn__reg_close();
 }
 
-/* ---- transactions --------------------------------------------------------------------------------------- */
+/* ---- transactions ---------------------------------------------------------------------------- */
 
 static void rollback_leaves_nothing(void **state)
 {
@@ -327,7 +327,7 @@ static void file_follows_memory(void **state)
     assert_int_not_equal(access(file_in("random.db.lock"), F_OK), 0);
 }
 
-/* ---- files that are none ------------------------------------------------------------------------------- */
+/* ---- files that are none --------------------------------------------------------------------- */
 
 static void wrong_files_are_refused(void **state)
 {
@@ -451,7 +451,7 @@ static void unreadable_files_are_refused(void **state)
     OK(chmod(path, 0600));
 }
 
-/* ---- two processes --------------------------------------------------------------------------------------- */
+/* ---- two processes --------------------------------------------------------------------------- */
 
 static int child_opens(const char *path)
 {
@@ -573,7 +573,7 @@ static void a_kill_leaves_a_sound_registry(void **state)
     assert_true(last > 50);
 }
 
-/* ---- memory, writers that wait, size ------------------------------------------------------------------- */
+/* ---- memory, writers that wait, size --------------------------------------------------------- */
 
 static int scenario(const char *path)
 {
