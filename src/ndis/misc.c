@@ -101,7 +101,7 @@ NDIS_STATUS NTAPI NdisGetProcessorInformationEx(NDIS_HANDLE NdisHandle,
 {
     unsigned n = umn__cpu_count();
     size_t needed = sizeof(*SystemProcessorInfo) + n * sizeof(NDIS_PROCESSOR_INFO_EX);
-    NDIS_PROCESSOR_INFO_EX *p = (NDIS_PROCESSOR_INFO_EX *)(SystemProcessorInfo + 1);
+    NDIS_PROCESSOR_INFO_EX *p;
 
     umn__check_irql(UMN_DISPATCH, "NdisGetProcessorInformationEx");
     if (!SystemProcessorInfo || *Size < needed) {
@@ -119,8 +119,9 @@ NDIS_STATUS NTAPI NdisGetProcessorInformationEx(NDIS_HANDLE NdisHandle,
         .MaxHyperThreadingProcsPerCore = 1,
         .ProcessorInfoOffset = sizeof(*SystemProcessorInfo),
         .NumberOfProcessors = n,
-        .ProcessorInfoEntrySize = sizeof(*p),
+        .ProcessorInfoEntrySize = sizeof(NDIS_PROCESSOR_INFO_EX),
     };
+    p = (NDIS_PROCESSOR_INFO_EX *)(SystemProcessorInfo + 1);
     for (unsigned i = 0; i < n; i++)
         p[i] = (NDIS_PROCESSOR_INFO_EX){ .ProcNum.Number = (UCHAR)i, .CoreId = i };
     return NDIS_STATUS_SUCCESS;
@@ -157,7 +158,7 @@ NDIS_STATUS NTAPI NdisGetRssProcessorInformation(NDIS_HANDLE NdisHandle,
 {
     unsigned n = umn__cpu_count();
     size_t needed = sizeof(*RssProcessorInfo) + n * sizeof(NDIS_RSS_PROCESSOR);
-    NDIS_RSS_PROCESSOR *p = (NDIS_RSS_PROCESSOR *)(RssProcessorInfo + 1);
+    NDIS_RSS_PROCESSOR *p;
 
     umn__check_irql(UMN_DISPATCH, "NdisGetRssProcessorInformation");
     if (!RssProcessorInfo || *Size < needed) {
@@ -171,10 +172,11 @@ NDIS_STATUS NTAPI NdisGetRssProcessorInformation(NDIS_HANDLE NdisHandle,
         .MaxNumRssProcessors = n,
         .RssProcessorArrayOffset = sizeof(*RssProcessorInfo),
         .RssProcessorCount = n,
-        .RssProcessorEntrySize = sizeof(*p),
+        .RssProcessorEntrySize = sizeof(NDIS_RSS_PROCESSOR),
         .RssMaxProcessor.Number = (UCHAR)(n - 1),
         .RssProfile = NdisRssProfileClosest,
     };
+    p = (NDIS_RSS_PROCESSOR *)(RssProcessorInfo + 1);
     for (unsigned i = 0; i < n; i++)
         p[i] = (NDIS_RSS_PROCESSOR){ .ProcNum.Number = (UCHAR)i };
     return NDIS_STATUS_SUCCESS;
