@@ -99,6 +99,10 @@ struct setup {
 };
 int setup_build(struct out *o, const struct setup *s); /* in a context of the box */
 
+/* ---- hotplug.c -------------------------------------------------------------------------------- */
+int hotplug_open(void);       /* descriptor to poll, or -1 */
+void hotplug_ready(int fd);   /* it is readable: start what is back */
+
 /* ---- control.c, client.c --------------------------------------------------------------------------------------- */
 /* Path of the control socket of a box; the folder is made. False: the path is too long. */
 bool control_path(const char *box, char *path, size_t size);

@@ -190,12 +190,14 @@ static int wait_ms(uint64_t deadline)
 
 void control_serve(int listen_fd, int signal_fd, unsigned seconds)
 {
+    int hotplug_fd = hotplug_open();
     uint64_t deadline = seconds ? plat_now_monotonic() + seconds * 10000000ull : 0;
     stopping = false;
     while (!stopping) {
-        struct pollfd p[2] = {{.fd = listen_fd, .events = POLLIN},
-                              {.fd = signal_fd, .events = POLLIN}};
-        int n = poll(p, 2, wait_ms(deadline));
+        struct pollfd p[3] = {{.fd = listen_fd, .events = POLLIN},
+                              {.fd = signal_fd, .events = POLLIN},
+                              {.fd = hotplug_fd, .events = POLLIN}};
+        int n = poll(p, 3, wait_ms(deadline));
         if (n == 0 || (n < 0 && errno != EINTR))
             break;
         struct signalfd_siginfo info;
@@ -208,5 +210,9 @@ void control_serve(int listen_fd, int signal_fd, unsigned seconds)
             serve_one(fd);
             close(fd);
         }
+        if (n > 0 && p[2].revents)
+            hotplug_ready(hotplug_fd);
     }
+    if (hotplug_fd >= 0)
+        close(hotplug_fd);
 }

@@ -92,12 +92,12 @@ static int load_all(struct out *o)
         return 0;
     for (size_t i = 0; i < count; i++) {
         char key[256];
-        char *group = NULL;
+        char *kind = NULL;
         snprintf(key, sizeof key, UMN_KEY_SERVICES "\\%s", list[i]);
-        umn__reg_get_sz(key, "UmnKind", &group);
-        if (group && strcmp(group, "miniport") && umn__netcfg_load(list[i]))
+        umn__reg_get_sz(key, "ComponentKind", &kind);
+        if (kind && strcmp(kind, "miniport") && umn__netcfg_load(list[i]))
             status = out_fail(o, 1, "driver %s: %s", list[i], umn_last_error());
-        plat_free(group);
+        plat_free(kind);
     }
     plat_free(list);
     return status;

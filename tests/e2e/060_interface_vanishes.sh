@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
 # The lower interface vanishes under load (surprise removal): the box lives on without it; when the
-# interface is back and the device is enabled again, traffic flows again.
+# interface is back the adapter and its virtual miniport return, and traffic flows again.
 set -euo pipefail
 # shellcheck source-path=SCRIPTDIR source=../../tools/netlab.sh
 . "$(dirname "$0")/../../tools/netlab.sh"
@@ -20,19 +20,22 @@ in_ns "$n1" ping -i 0.002 -c 500 -W 1 -q 10.78.0.1 >/dev/null 2>&1 &
 LAB_PIDS+=("$!")
 sleep 0.2
 ip link del lower
-for _ in {1..60}; do
-    [[ $(u --json show | jq '.adapters | length') == 0 ]] && break
-    sleep 0.05
-done
-u show
-[[ $(u --json show | jq '.adapters | length') == 0 ]]
+running() { u --json show | jq '[.adapters[] | select(.state == "Running")] | length'; }
+until_running() { # N: within 3 seconds
+    for _ in {1..60}; do
+        [[ $(running) != "$1" ]] || return 0
+        sleep 0.05
+    done
+    u show
+    u device list
+    echo "expected $1 running adapters" >&2
+    return 1
+}
+until_running 0
+[[ $(u --json device list | jq -r '.[] | select(.name == "lower") | .state') == SurpriseRemoved ]]
 lab_veth lower "$outside" eth0
 lab_host "$outside" eth0 10.78.0.1/24
-for _ in {1..60}; do
-    [[ $(u --json vm list | jq '[.[] | select(.state == "Running")] | length') == 1 ]] && break
-    sleep 0.05
-done
-[[ $(u --json vm list | jq '[.[] | select(.state == "Running")] | length') == 1 ]] || u device enable lower
+until_running 2
 lab_give vm1 "$n1" 10.78.0.11/24
 in_ns "$n1" ping -c 2 -i 0.1 -W 2 -q 10.78.0.1
 u stop
