@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The runner of conf.h. One process runs all tests one after the other; TAP on stdout, the closing
+ * The runner of conf.h. Each test runs in a process of its own, so that a crash or a hang is that
+ * test's failure alone; with -v, and for one seed, in this process (debuggers). TAP on stdout, the closing
  * line "N passed, N failed". --results FILE writes "name ids pass|fail" lines for the id table.
  */
 #include "conf.h"
@@ -8,6 +9,9 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
 #include "ndis/host.h"
 #include "sched/sched.h"
 #include "world.h"
@@ -16,7 +20,7 @@
 
 static struct conf_test *tests;
 static struct {
-    bool failed, sweeping, verbose;
+    bool failed, sweeping, verbose, hung;
     uint64_t seed;
     char why[512];
     const char *expected[8];
@@ -124,6 +128,19 @@ bool log_in_order(const char *first, ...)
     return good;
 }
 
+/* Where a test is, for the parent of a process that has died. */
+static struct progress {
+    uint64_t seed, fail_at;
+} *progress;
+
+/* A hang outweighs whatever check failed before it. */
+static void hung(void)
+{
+    run.hung = true;
+    run.failed = false;
+    conf_fail("hang", 0, "nothing can run:\n%s", umn__sched_describe());
+}
+
 static void judge_reports(void)
 {
     unsigned expected = 0;
@@ -165,13 +182,17 @@ static bool run_once(const struct conf_test *t, uint64_t seed, uint64_t fail_at,
     struct umn_box_config config = {.backend = UMN_BOX_EXPLORE, .seed = seed, .pct = seed % 4 == 3,
                                     .driver_path = world_driver_path()};
     size_t before = plat_alloc_live();
+    if (progress)
+        *progress = (struct progress){seed, fail_at};
     plat_fail_alloc_at(fail_at);
     int e = umn_box_create(&config);
     if (!e) {
         e = umn_box_run(body, (void *)t);
-        if (e == UMN_EHANG)
-            conf_fail("hang", 0, "nothing can run:\n%s", umn__sched_describe());
-        else if (e && e != UMN_EREPORT && !run.sweeping)
+        if (e == UMN_EHANG) {
+            hung();
+            return false; /* the box cannot go down any more; run_test's caller ends the process */
+        }
+        if (e && e != UMN_EREPORT && !run.sweeping)
             conf_fail("box", 0, "umn_box_run: %s: %s", umn_strerror(e), umn_last_error());
         else if (e == UMN_EREPORT && umn__report_count() == 0)
             conf_fail("box", 0, "%s", umn_last_error());
@@ -232,6 +253,28 @@ static bool run_test(const struct conf_test *t, const struct options *o)
     return true;
 }
 
+/* run_test in a process of its own. */
+static bool run_apart(const struct conf_test *t, const struct options *o)
+{
+    int status = 0;
+    fflush(stdout);
+    fflush(stderr);
+    *progress = (struct progress){0, 0};
+    pid_t pid = fork();
+    if (pid == 0) {
+        bool pass = run_test(t, o);
+        fflush(stdout);
+        _exit(pass ? 0 : 1);
+    }
+    if (pid < 0 || waitpid(pid, &status, 0) != pid)
+        return run_test(t, o);
+    if (WIFSIGNALED(status)) {
+        snprintf(run.why, sizeof run.why, "died of signal %d", WTERMSIG(status));
+        return explain(t, progress->seed, progress->fail_at);
+    }
+    return WEXITSTATUS(status) == 0;
+}
+
 static void write_result(FILE *f, const struct conf_test *t, bool pass)
 {
     char group[4] = {0};
@@ -285,6 +328,14 @@ int main(int argc, char **argv)
         return 2;
     }
     setvbuf(stdout, NULL, _IOLBF, 0);
+    bool here = run.verbose || o.one_seed || o.one_fail;
+    if (!here) {
+        progress = mmap(NULL, sizeof *progress, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,
+                        -1, 0);
+        if (progress == MAP_FAILED)
+            progress = NULL;
+        here = !progress;
+    }
     unsigned passed = 0, failed = 0, number = 0;
     for (struct conf_test *t = tests; t; t = t->next) {
         if (o.filter && fnmatch(o.filter, t->name, 0))
@@ -293,11 +344,13 @@ int main(int argc, char **argv)
             printf("%s\n", t->name);
             continue;
         }
-        bool pass = run_test(t, &o);
+        bool pass = here ? run_test(t, &o) : run_apart(t, &o);
         printf("%s %u - %s\n", pass ? "ok" : "not ok", ++number, t->name);
         *(pass ? &passed : &failed) += 1;
         if (results)
             write_result(results, t, pass);
+        if (run.hung)
+            break;
     }
     if (results)
         fclose(results);

@@ -267,7 +267,6 @@ static NDIS_STATUS NTAPI SpyUnbind(NDIS_HANDLE unbind, NDIS_HANDLE context)
     log_event("mux.unbind %s", name);
     spy.unbind_ctx = self_id();
     NDIS_STATUS status = protocol.UnbindAdapterHandlerEx(unbind, context);
-    spy.unbind_ctx = 0;
     log_event("mux.unbind.end %s %08x", name, (unsigned)status);
     return status;
 }
