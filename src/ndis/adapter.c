@@ -161,7 +161,7 @@ NDIS_STATUS ndis__adapter_initialize(struct ndis_adapter *a)
 
     if (ndis__if_register(a) != 0) {
         umn__trace("adapter.initialize", "%s no memory for its interface", a->name);
-        ndis__im_initialized(a, false);
+        ndis__im_not_begun(a);
         return NDIS_STATUS_RESOURCES;
     }
     ndis__object_live(&a->obj, NDIS_KIND_ADAPTER);

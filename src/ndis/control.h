@@ -197,6 +197,7 @@ void ndis__event_reenable(struct ndis_adapter *a);
 /* ---- IM requests (im.c) --------------------------------------------------------------------------------- */
 /* What becomes of the request of an adapter that has been halted / failed to initialize. */
 void ndis__im_initialized(struct ndis_adapter *a, bool success);
+void ndis__im_not_begun(struct ndis_adapter *a);
 void ndis__im_halted(struct ndis_adapter *a, NDIS_HALT_ACTION action);
 /* An unbind has ended: what was asked for in its bind must not be pending (ST-14). */
 void ndis__im_unbound(const struct ndis_binding *b);

@@ -27,6 +27,7 @@
  *  PENDING -> absent             NdisIMCancelInitializeDeviceInstance
  *  PENDING -> INITIALIZING       try_grant, from the request or from ndis__im_started
  *  INITIALIZING -> GRANTED, -    ndis__im_initialized
+ *  INITIALIZING -> PENDING       ndis__im_not_begun: no memory before MiniportInitializeEx
  *  GRANTED -> DISABLED, -        ndis__im_halted
  *
  * Conformance: IM-PNP-01 to -03, IM-VMP-06 to -15, -22; questions 3 to 11.
@@ -171,10 +172,12 @@ static struct ndis_mdriver *driver_of(NDIS_HANDLE handle, const char *function)
 
 /*
  * Initializes the virtual miniport in the calling context if both halves are there. Whoever comes
- * second gets here; whoever comes second to the operation finds nothing left to do (R3).
+ * second gets here; whoever comes second to the operation finds nothing left to do (R3). RESOURCES: there
+ * was no memory to call MiniportInitializeEx, and the request is still pending.
  */
-static void try_grant(struct ndis_adapter *a)
+static NDIS_STATUS try_grant(struct ndis_adapter *a)
 {
+    NDIS_STATUS status = NDIS_STATUS_SUCCESS;
     struct ndis_im_request *r;
     bool grant;
 
@@ -191,9 +194,34 @@ static void try_grant(struct ndis_adapter *a)
         set_state(r, IM_INITIALIZING);
     }
     umn__unlock(&ndis.lock);
-    if (grant)
+    if (grant) {
+        a->im_not_begun = false;
         ndis__adapter_bring_up(a);
+        if (a->im_not_begun)
+            status = NDIS_STATUS_RESOURCES;
+    }
     ndis__op_end(a);
+    return status;
+}
+
+/* There was no memory to call MiniportInitializeEx: the driver still has its request. */
+void ndis__im_not_begun(struct ndis_adapter *a)
+{
+    struct ndis_im_request *r;
+
+    umn__lock(&ndis.lock);
+    r = a->request;
+    a->im_context = NULL;
+    a->is_vm = false;
+    if (!r) {
+        umn__unlock(&ndis.lock);
+        return;
+    }
+    a->im_not_begun = true;
+    a->request = NULL;
+    r->adapter = NULL;
+    set_state(r, IM_PENDING);
+    ndis__wake_unlock(&r->waiters);
 }
 
 /* Called by adapter.c as soon as the outcome of MiniportInitializeEx is settled. */
@@ -247,8 +275,9 @@ void ndis__im_halted(struct ndis_adapter *a, NDIS_HALT_ACTION action)
  * waits (IM-PNP-03); tell the driver if it had this virtual miniport before (IM-EVT-11); else wait
  * for the driver (question 4). No operation is held.
  */
-void ndis__im_started(struct ndis_adapter *a)
+NDIS_STATUS ndis__im_started(struct ndis_adapter *a)
 {
+    NDIS_STATUS status = NDIS_STATUS_SUCCESS;
     struct ndis_im_request *r;
     bool pending, disabled;
 
@@ -262,9 +291,10 @@ void ndis__im_started(struct ndis_adapter *a)
     umn__trace("pnp.started", "%s %s", a->name,
                pending ? "a request waits" : disabled ? "was disabled" : "waits for its driver");
     if (pending)
-        try_grant(a);
+        status = try_grant(a);
     else if (disabled)
         ndis__event_reenable(a);
+    return status;
 }
 
 /* The PnP half has gone; a request that is pending stays (IM-PNP-06). */
@@ -386,6 +416,21 @@ static NDIS_STATUS enter(struct ndis_im_request *made, struct ndis_adapter **ada
     return status;
 }
 
+/* The caller is told RESOURCES, so nothing may be left of its request. */
+static void withdraw_untried(struct ndis_adapter *a, const struct ndis_mdriver *d)
+{
+    struct ndis_im_request *r;
+
+    umn__lock(&ndis.lock);
+    r = find(a->name_node.text);
+    if (r && r->driver == d && r->state == IM_PENDING)
+        take_out(r);
+    else
+        r = NULL;
+    umn__unlock(&ndis.lock);
+    request_free(r);
+}
+
 /*
  * Asks for a virtual miniport (nf-ndis-ndisiminitializedeviceinstanceex.md; IM-VMP-02, -04 to -09,
  * IM-PNP-01 to -04). DriverInstance: `\Device\{GUID}` or `{GUID}`, any case; DeviceContext may be
@@ -424,9 +469,11 @@ UMN_EXPORT NDIS_STATUS NTAPI NdisIMInitializeDeviceInstanceEx(NDIS_HANDLE Driver
     started = a->pnp_started;
     umn__unlock(&ndis.lock);
     if (started)
-        try_grant(a);
+        status = try_grant(a);
+    if (status != NDIS_STATUS_SUCCESS)
+        withdraw_untried(a, d);
     ndis__adapter_put(a);
-    return NDIS_STATUS_SUCCESS;
+    return status;
 }
 
 /*
@@ -451,18 +498,20 @@ UMN_EXPORT NDIS_STATUS NTAPI NdisIMCancelInitializeDeviceInstance(NDIS_HANDLE Dr
         return NDIS_STATUS_FAILURE;
     umn__trace("im.cancel", "%s by %s", canonical ? canonical : "(no memory)", d->service);
     umn__point(UMN_OP_ATOMIC, d);
-    umn__lock(&ndis.lock);
-    r = canonical ? find(canonical) : find_slowly(DeviceInstance);
-    if (r && r->driver != d)
-        r = NULL;
-    if (r && r->state == IM_PENDING) {
+    for (;;) {
+        umn__lock(&ndis.lock);
+        r = canonical ? find(canonical) : find_slowly(DeviceInstance);
+        if (!r || r->driver != d || r->state != IM_INITIALIZING ||
+            r->adapter->op_owner == umn__ctx_self())
+            break;
+        /* Once more after it: it may be pending again (ndis__im_not_begun). */
+        ndis__wait_unlock(&r->waiters, "MiniportInitializeEx, to cancel it", r);
+    }
+    if (r && r->driver == d && r->state == IM_PENDING) {
         take_out(r);
         dead = r;
     }
-    if (r && r->state == IM_INITIALIZING && r->adapter->op_owner != umn__ctx_self())
-        ndis__wait_unlock(&r->waiters, "MiniportInitializeEx, to cancel it", r);
-    else
-        umn__unlock(&ndis.lock);
+    umn__unlock(&ndis.lock);
     plat_free(canonical);
     request_free(dead);
     return dead ? NDIS_STATUS_SUCCESS : NDIS_STATUS_FAILURE;

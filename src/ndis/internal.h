@@ -233,6 +233,7 @@ struct ndis_adapter {
     NDIS_HANDLE add_device_context; /* optional MiniportAddDevice */
     void *grave;
     bool failed, gone;           /* NdisMRemoveMiniport called; the device was removed */
+    bool im_not_begun;           /* im.c: no memory before MiniportInitializeEx; inside the op */
     struct ndis_iface *iface;    /* ifs.c */
     NET_IF_OPER_STATUS oper_status; /* status.c */
 };
@@ -347,7 +348,7 @@ void ndis__if_deregister(struct ndis_adapter *a);
 
 /* ---- im.c ---------------------------------------------------------------------------------------------------- */
 /* The PnP half has arrived / gone. started returns after MiniportInitializeEx if a request waits. */
-void ndis__im_started(struct ndis_adapter *a);
+NDIS_STATUS ndis__im_started(struct ndis_adapter *a); /* RESOURCES: could not be tried */
 void ndis__im_forget(struct ndis_adapter *a);
 void ndis__im_driver_gone(struct ndis_mdriver *d);
 

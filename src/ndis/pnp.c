@@ -348,7 +348,7 @@ static NTSTATUS start(struct ndis_adapter *a, IRP *irp)
             return complete_irp(irp, status);
     }
     if (d->intermediate)
-        ndis__im_started(a);
+        status = irp_status(ndis__im_started(a));
     else
         status = start_ordinary(a);
     return complete_irp(irp, status);
