@@ -57,7 +57,8 @@ static bool to_offset(const struct elf_file *f, const Elf64_Ehdr *h, uint64_t va
     return false;
 }
 
-static const char *check_segments(const struct elf_file *f, const Elf64_Ehdr *h, Elf64_Phdr *dynamic)
+static const char *check_segments(const struct elf_file *f, const Elf64_Ehdr *h,
+                                  Elf64_Phdr *dynamic)
 {
     Elf64_Phdr p;
     bool found = false;
@@ -78,8 +79,8 @@ static const char *check_segments(const struct elf_file *f, const Elf64_Ehdr *h,
 
 static bool dynamic_at(const struct elf_file *f, uint64_t index, Elf64_Dyn *out)
 {
-    return index < f->dynamic_count && read_at(f, f->dynamic + index * sizeof *out, out, sizeof *out) &&
-           out->d_tag != DT_NULL;
+    return index < f->dynamic_count &&
+           read_at(f, f->dynamic + index * sizeof *out, out, sizeof *out) && out->d_tag != DT_NULL;
 }
 
 /* Number of symbols by the GNU hash table: the end of the chain that starts last. */
@@ -167,7 +168,8 @@ const char *elf__parse(struct elf_file *out, const void *bytes, size_t size)
 
 bool elf__symbol(const struct elf_file *f, uint64_t index, Elf64_Sym *out, const char **name)
 {
-    if (index >= f->symbol_count || !read_at(f, f->symbols + index * sizeof *out, out, sizeof *out) ||
+    if (index >= f->symbol_count ||
+        !read_at(f, f->symbols + index * sizeof *out, out, sizeof *out) ||
         out->st_name >= f->strings_size)
         return false;
     *name = f->strings + out->st_name;

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Driver images: ELF shared objects and drivers built into the program. Each open of a file gives
- * fresh data: if the object is mapped already (opened twice, or an earlier close could not unmap it),
- * a private copy of its bytes is opened instead. The table of built-in drivers is filled before a box
- * runs; an image belongs to who opened it. PASSIVE_LEVEL; umn__image_contains at any level.
+ * fresh data: if the object is mapped already (opened twice, or an earlier close could not unmap
+ * it), a private copy of its bytes is opened instead. The table of built-in drivers is filled
+ * before a box runs; an image belongs to who opened it. PASSIVE_LEVEL; umn__image_contains at any
+ * level.
  */
 #include "image/image.h"
 
@@ -11,6 +12,7 @@
 
 #include "check/check.h"
 #include "image/elf_file.h"
+#include "nt/nt.h"
 #include "plat/plat.h"
 
 #define MAX_FILE (256u << 20)
@@ -29,7 +31,8 @@ static struct {
     PDRIVER_INITIALIZE entry;
 } builtin[MAX_BUILTIN];
 
-/* ---- built in ---------------------------------------------------------------------------------- */
+/* ---- built in ----------------------------------------------------------------------------------
+ */
 
 int umn__image_builtin(const char *name, PDRIVER_INITIALIZE entry)
 {
@@ -66,7 +69,8 @@ static PDRIVER_INITIALIZE find_builtin(const char *name)
     return NULL;
 }
 
-/* ---- imports ----------------------------------------------------------------------------------- */
+/* ---- imports -----------------------------------------------------------------------------------
+ */
 
 /* Names that are missing, as many as fit, and how many in all. */
 struct missing {
@@ -102,10 +106,11 @@ static int open_libraries(const char *path, const struct elf_file *f, struct lib
     while ((name = elf__needed(f, &cursor)) != NULL) {
         char *why = NULL;
         if (libs->count == MAX_LIBRARIES)
-            return umn__refuse(UMN_ECORRUPT, "%s: needs more than %d libraries", path, MAX_LIBRARIES);
+            return umn__refuse(UMN_ECORRUPT, "%s: needs more than %d libraries", path,
+                               MAX_LIBRARIES);
         if (plat_dl_open(name, &libs->handle[libs->count], &why) != 0) {
-            umn__refuse(UMN_ECORRUPT, "%s: needs the library %s, which cannot be opened: %s", path, name,
-                        why ? why : "no memory");
+            umn__refuse(UMN_ECORRUPT, "%s: needs the library %s, which cannot be opened: %s", path,
+                        name, why ? why : "no memory");
             plat_free(why);
             return UMN_ECORRUPT;
         }
@@ -147,10 +152,12 @@ static int check_symbols(const char *path, const struct elf_file *f, const struc
         }
     }
     if (!entry)
-        return umn__refuse(UMN_ECORRUPT, "%s: exports no function DriverEntry; it is not a driver", path);
+        return umn__refuse(UMN_ECORRUPT, "%s: exports no function DriverEntry; it is not a driver",
+                           path);
     if (missing.count)
         return umn__refuse(UMN_ECORRUPT, "%s: %u import(s) that nobody exports: %s%s", path,
-                           missing.count, missing.names, missing.count > missing.shown ? ", ..." : "");
+                           missing.count, missing.names,
+                           missing.count > missing.shown ? ", ..." : "");
     return 0;
 }
 
@@ -169,7 +176,8 @@ static int check_file(const char *path, const void *bytes, size_t size)
     return err;
 }
 
-/* ---- open and close ------------------------------------------------------------------------------ */
+/* ---- open and close
+ * ------------------------------------------------------------------------------ */
 
 static int refuse_read(const char *path, int err)
 {
@@ -179,7 +187,8 @@ static int refuse_read(const char *path, int err)
     case UMN_EPERM:
         return umn__refuse(err, "%s: may not be read", path);
     case UMN_EINVAL:
-        return umn__refuse(UMN_ECORRUPT, "%s: is not a regular file of at most %u MB", path, MAX_FILE >> 20);
+        return umn__refuse(UMN_ECORRUPT, "%s: is not a regular file of at most %u MB", path,
+                           MAX_FILE >> 20);
     case UMN_ENOMEM:
         return umn__refuse(err, "%s: no memory to read it", path);
     default:
@@ -191,9 +200,10 @@ static int open_object(struct umn_image *image, const void *bytes, size_t size)
 {
     char *why = NULL;
     const char *slash = strrchr(image->path, '/');
-    int err = plat_dl_loaded(image->path)
-                  ? plat_dl_open_copy(bytes, size, slash ? slash + 1 : image->path, &image->handle, &why)
-                  : plat_dl_open(image->path, &image->handle, &why);
+    int err =
+        plat_dl_loaded(image->path)
+            ? plat_dl_open_copy(bytes, size, slash ? slash + 1 : image->path, &image->handle, &why)
+            : plat_dl_open(image->path, &image->handle, &why);
     if (err) {
         umn__refuse(err == UMN_ENOMEM ? err : UMN_ECORRUPT, "%s: cannot be loaded: %s", image->path,
                     why ? why : "no memory");
@@ -239,9 +249,9 @@ int umn__image_open(const char *path, struct umn_image **out)
     }
     if (strncmp(path, PREFIX, strlen(PREFIX)) == 0) {
         image->entry = find_builtin(path + strlen(PREFIX));
-        err = image->entry ? 0
-                           : umn__refuse(UMN_ENOENT, "%s: no such driver is built into this program",
-                                         path);
+        err = image->entry
+                  ? 0
+                  : umn__refuse(UMN_ENOENT, "%s: no such driver is built into this program", path);
     } else {
         err = open_file(image);
     }
@@ -280,11 +290,9 @@ void umn__image_close(struct umn_image *image)
     plat_free(image);
 }
 
-/* Driver-facing functions are the program's own symbols that start as Windows names do; everything of
- * the host starts with a small letter. */
-const void *umn__image_export(const char *name)
+static const struct umn_image_ops ops = {umn__image_contains, umn__image_close};
+
+__attribute__((constructor)) static void register_ops(void)
 {
-    bool own, name_of_ours = (name[0] >= 'A' && name[0] <= 'Z') || strcmp(name, "vDbgPrintEx") == 0;
-    const void *address = name_of_ours ? plat_dl_find(name, &own) : NULL;
-    return address && own ? address : NULL;
+    umn__image_ops_set(&ops);
 }

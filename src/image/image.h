@@ -30,7 +30,5 @@ const char *umn__image_path(const struct umn_image *image);
 /* Whether an address lies in the image's code or data. */
 bool umn__image_contains(const struct umn_image *image, const void *address);
 void umn__image_close(struct umn_image *image); /* NULL: nothing */
-/* Address of a driver-facing export of this library; NULL: there is none of that name. */
-const void *umn__image_export(const char *name);
 
 #endif

@@ -39,7 +39,8 @@ void NTAPI InitializeSListHead(PSLIST_HEADER SListHead)
 {
     if ((uintptr_t)SListHead & 15)
         umn__report("SListAlignment", (uint32_t)STATUS_DATATYPE_MISALIGNMENT,
-                    "InitializeSListHead of %p, which is not aligned to 16 bytes", (void *)SListHead);
+                    "InitializeSListHead of %p, which is not aligned to 16 bytes",
+                    (void *)SListHead);
     SListHead->Alignment = 0;
     SListHead->Region = 0;
 }
@@ -102,7 +103,8 @@ PSLIST_ENTRY NTAPI FirstEntrySList(PSLIST_HEADER SListHead)
     return first_of(load(SListHead));
 }
 
-/* ---- under the caller's lock --------------------------------------------------------------------- */
+/* ---- under the caller's lock
+ * --------------------------------------------------------------------- */
 
 static KIRQL take(PKSPIN_LOCK lock)
 {
@@ -132,7 +134,8 @@ PLIST_ENTRY NTAPI ExInterlockedInsertHeadList(PLIST_ENTRY ListHead, PLIST_ENTRY 
     return old;
 }
 
-/* Returns the former last entry, NULL if the list was empty. nf-wdm-exinterlockedinserttaillist.md */
+/* Returns the former last entry, NULL if the list was empty. nf-wdm-exinterlockedinserttaillist.md
+ */
 PLIST_ENTRY NTAPI ExInterlockedInsertTailList(PLIST_ENTRY ListHead, PLIST_ENTRY ListEntry,
                                               PKSPIN_LOCK Lock)
 {

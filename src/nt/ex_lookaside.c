@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Lookaside lists: a sequenced list of free blocks in front of an allocate and a free routine. Debug
- * builds cache nothing, so that the pool's checks see every block. The driver's own structure holds
- * all state. Non-paged at <= DISPATCH_LEVEL, paged at <= APC_LEVEL.
+ * Lookaside lists: a sequenced list of free blocks in front of an allocate and a free routine.
+ * Debug builds cache nothing, so that the pool's checks see every block. The driver's own structure
+ * holds all state. Non-paged at <= DISPATCH_LEVEL, paged at <= APC_LEVEL.
  */
 #include "nt/private.h"
 
@@ -101,7 +101,8 @@ void NTAPI ExInitializeNPagedLookasideList(PNPAGED_LOOKASIDE_LIST Lookaside,
                                            ULONG Flags, SIZE_T Size, ULONG Tag, USHORT Depth)
 {
     LIST *list = (LIST *)&Lookaside->L;
-    int type = NonPagedPool | (Flags & POOL_NX_ALLOCATION) | (Flags & POOL_RAISE_IF_ALLOCATION_FAILURE);
+    int type =
+        NonPagedPool | (Flags & POOL_NX_ALLOCATION) | (Flags & POOL_RAISE_IF_ALLOCATION_FAILURE);
     list_init(list, (POOL_TYPE)type, Size, Tag, "ExInitializeNPagedLookasideList");
     list->Allocate = Allocate;
     list->Free = Free;
@@ -152,9 +153,11 @@ void NTAPI ExDeletePagedLookasideList(PPAGED_LOOKASIDE_LIST Lookaside)
     list_delete((LIST *)&Lookaside->L);
 }
 
-/* ---- LOOKASIDE_LIST_EX: routines of the driver's own that are told the list ---------------------- */
+/* ---- LOOKASIDE_LIST_EX: routines of the driver's own that are told the list
+ * ---------------------- */
 
-/* STATUS_INVALID_PARAMETER_4: a pool type that no list can have. nf-wdm-exinitializelookasidelistex.md */
+/* STATUS_INVALID_PARAMETER_4: a pool type that no list can have.
+ * nf-wdm-exinitializelookasidelistex.md */
 NTSTATUS NTAPI ExInitializeLookasideListEx(PLOOKASIDE_LIST_EX Lookaside,
                                            PALLOCATE_FUNCTION_EX Allocate, PFREE_FUNCTION_EX Free,
                                            POOL_TYPE PoolType, ULONG Flags, SIZE_T Size, ULONG Tag,
@@ -189,9 +192,9 @@ PVOID NTAPI ExAllocateFromLookasideListEx(PLOOKASIDE_LIST_EX Lookaside)
     void *block = pop(list);
     if (block)
         return block;
-    return list->AllocateEx ? list->AllocateEx(list->Type, list->Size, list->Tag, Lookaside)
-                            : umn__pool_alloc(list->Type, list->Size, list->Tag,
-                                              __builtin_return_address(0));
+    return list->AllocateEx
+               ? list->AllocateEx(list->Type, list->Size, list->Tag, Lookaside)
+               : umn__pool_alloc(list->Type, list->Size, list->Tag, __builtin_return_address(0));
 }
 
 void NTAPI ExFreeToLookasideListEx(PLOOKASIDE_LIST_EX Lookaside, PVOID Entry)

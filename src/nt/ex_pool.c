@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Pool. Every block has a header of 64 bytes in front, and in debug builds a red zone behind; all
- * live blocks stand in a ledger of 64 shards, each with a leaf lock of its own. The ledger gives the
- * sums by tag and the leaks; debug builds also look each freed address up in it, so that a foreign
- * or freed address is reported without being touched. Allocation and free at <= DISPATCH_LEVEL, of
- * paged pool at <= APC_LEVEL.
+ * live blocks stand in a ledger of 64 shards, each with a leaf lock of its own. The ledger gives
+ * the sums by tag and the leaks; debug builds also look each freed address up in it, so that a
+ * foreign or freed address is reported without being touched. Allocation and free at <=
+ * DISPATCH_LEVEL, of paged pool at <= APC_LEVEL.
  */
 #include "nt/private.h"
-#include "image/image.h"
 
 #include <string.h>
 
@@ -119,8 +118,9 @@ static void check_alloc(POOL_TYPE type, size_t size, uint32_t tag, const void *c
 {
     bool paged = type & PagedPool;
     if (umn__irql() > (paged ? APC_LEVEL : DISPATCH_LEVEL))
-        umn__report("IrqlExAllocatePool", paged ? 0x01 : 0x02, "%s allocated %spaged pool at IRQL %u",
-                    io__owner(caller), paged ? "" : "non", umn__irql());
+        umn__report("IrqlExAllocatePool", paged ? 0x01 : 0x02,
+                    "%s allocated %spaged pool at IRQL %u", io__owner(caller), paged ? "" : "non",
+                    umn__irql());
     if (!size)
         umn__report("PoolSize", 0x00, "%s allocated zero bytes of pool", io__owner(caller));
     if (!tag)
@@ -164,7 +164,8 @@ void *umn__pool_alloc(POOL_TYPE type, size_t size, ULONG tag, const void *caller
     if (!(type & POOL_ZERO_ALLOCATION))
         memset(data, FRESH_FILL, size);
 #endif
-    memset(data + size, RED_FILL, RED_ZONE);
+    if (RED_ZONE)
+        memset(data + size, RED_FILL, RED_ZONE);
     ledger_add(b);
     return data;
 }
@@ -180,7 +181,8 @@ static void check_contents(const struct block *b, const void *by)
     char tag[5];
     const unsigned char *data = (const unsigned char *)(b + 1);
     if (b->magic != MAGIC)
-        umn__report("PoolOverrun", 0x53, "%s freed a block of %zu bytes, tag %s, after writing in front of it",
+        umn__report("PoolOverrun", 0x53,
+                    "%s freed a block of %zu bytes, tag %s, after writing in front of it",
                     io__owner(by), b->size, tag_text(b->tag, tag));
     for (unsigned i = 0; i < RED_ZONE; i++) {
         if (data[b->size + i] == RED_FILL)
@@ -251,7 +253,8 @@ static void pool_free(void *p, ULONG tag, const void *by)
     plat_free(base);
 }
 
-/* ---- sums --------------------------------------------------------------------------------------- */
+/* ---- sums ---------------------------------------------------------------------------------------
+ */
 
 /* Calls visit for every live block, one shard locked at a time. */
 static void visit_blocks(void (*visit)(const struct block *b, void *arg), void *arg)
@@ -275,7 +278,7 @@ struct sums {
 static void add_block(const struct block *b, void *arg)
 {
     struct sums *s = arg;
-    if (s->image && !umn__image_contains(s->image, b->caller))
+    if (s->image && !io__image_contains(s->image, b->caller))
         return;
     s->blocks++;
     unsigned i = 0, known = s->tags < s->max ? s->tags : s->max;
@@ -313,8 +316,8 @@ static void report_sums(const struct sums *s, const char *who)
                     s->out[i].blocks, s->out[i].bytes, tag_text(s->out[i].tag, tag));
 }
 
-/* Blocks that a box left. They are not freed at its end, since a timer that was left armed may lie in
- * one; the next box starts with another scheduler, so then they can go. */
+/* Blocks that a box left. They are not freed at its end, since a timer that was left armed may lie
+ * in one; the next box starts with another scheduler, so then they can go. */
 static struct block *abandoned;
 
 void ex__pool_stop(void)
@@ -351,7 +354,8 @@ void ex__pool_check_unload(const struct umn_image *image, const char *service)
     report_sums(&s, service);
 }
 
-/* ---- what drivers call --------------------------------------------------------------------------- */
+/* ---- what drivers call
+ * --------------------------------------------------------------------------- */
 
 static void *take(POOL_TYPE type, size_t size, ULONG tag, const void *caller)
 {
@@ -379,7 +383,8 @@ PVOID NTAPI ExAllocatePoolWithTagPriority(POOL_TYPE PoolType, SIZE_T NumberOfByt
     return take(PoolType, NumberOfBytes, Tag, __builtin_return_address(0));
 }
 
-/* Raises on failure unless POOL_QUOTA_FAIL_INSTEAD_OF_RAISE. nf-wdm-exallocatepoolwithquotatag.md */
+/* Raises on failure unless POOL_QUOTA_FAIL_INSTEAD_OF_RAISE. nf-wdm-exallocatepoolwithquotatag.md
+ */
 PVOID NTAPI ExAllocatePoolWithQuotaTag(POOL_TYPE PoolType, SIZE_T NumberOfBytes, ULONG Tag)
 {
     void *p = take(PoolType, NumberOfBytes, Tag, __builtin_return_address(0));
@@ -397,12 +402,15 @@ static void *take2(POOL_FLAGS flags, size_t size, ULONG tag, const void *caller)
     /* The page: exactly one kind of pool, a tag, and a size other than zero; else NULL. */
     const POOL_FLAGS kinds = POOL_FLAG_NON_PAGED | POOL_FLAG_NON_PAGED_EXECUTE | POOL_FLAG_PAGED;
     POOL_FLAGS kind = flags & kinds;
-    bool bad = !kind || (kind & (kind - 1)) || (flags & POOL_FLAG_UNUSED_REQUIRED_BITS) || !tag || !size;
+    bool bad =
+        !kind || (kind & (kind - 1)) || (flags & POOL_FLAG_UNUSED_REQUIRED_BITS) || !tag || !size;
     void *p = NULL;
     if (bad)
         umn__report("PoolFlags", 0x9b, "%s: ExAllocatePool2 with flags 0x%llx, %zu bytes, tag 0x%x",
                     io__owner(caller), flags, size, tag);
-    int type = kind == POOL_FLAG_PAGED ? PagedPool : kind == POOL_FLAG_NON_PAGED ? NonPagedPoolNx : NonPagedPool;
+    int type = kind == POOL_FLAG_PAGED       ? PagedPool
+               : kind == POOL_FLAG_NON_PAGED ? NonPagedPoolNx
+                                             : NonPagedPool;
     if (flags & POOL_FLAG_CACHE_ALIGNED)
         type |= NonPagedPoolCacheAligned;
     if (!(flags & POOL_FLAG_UNINITIALIZED))

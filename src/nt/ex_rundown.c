@@ -2,9 +2,9 @@
 /*
  * Run-down protection and remove locks: counts that a remover waits to become zero.
  *
- * EX_RUNDOWN_REF: bit 0 = rundown has begun; then the rest is the address of the waiter's record, or
- * 0 when it has completed. Before, the word is 2 * number of holders. IO_REMOVE_LOCK: the Windows
- * layout, its event is signaled by the last release.
+ * EX_RUNDOWN_REF: bit 0 = rundown has begun; then the rest is the address of the waiter's record,
+ * or 0 when it has completed. Before, the word is 2 * number of holders. IO_REMOVE_LOCK: the
+ * Windows layout, its event is signaled by the last release.
  */
 #include "nt/private.h"
 
@@ -65,8 +65,8 @@ void NTAPI ExReleaseRundownProtectionEx(PEX_RUNDOWN_REF RunRef, ULONG Count)
     ULONG_PTR old = load(RunRef);
     while (!(old & ACTIVE)) {
         if (old < 2ull * Count) {
-            umn__report("RundownProtection", 0, "run-down protection %p released more than acquired",
-                        (void *)RunRef);
+            umn__report("RundownProtection", 0,
+                        "run-down protection %p released more than acquired", (void *)RunRef);
             return;
         }
         if (swap(RunRef, &old, old - 2ull * Count))
@@ -113,7 +113,8 @@ void NTAPI ExRundownCompleted(PEX_RUNDOWN_REF RunRef)
     __atomic_store_n(&RunRef->Count, ACTIVE, __ATOMIC_RELEASE);
 }
 
-/* ---- cache-aware: one reference in memory of its own --------------------------------------------- */
+/* ---- cache-aware: one reference in memory of its own
+ * --------------------------------------------- */
 
 struct _EX_RUNDOWN_REF_CACHE_AWARE {
     EX_RUNDOWN_REF ref;
@@ -121,7 +122,8 @@ struct _EX_RUNDOWN_REF_CACHE_AWARE {
 };
 
 /* NULL without memory. <= DISPATCH_LEVEL. nf-wdm-exallocatecacheawarerundownprotection.md */
-PEX_RUNDOWN_REF_CACHE_AWARE NTAPI ExAllocateCacheAwareRundownProtection(POOL_TYPE PoolType, ULONG PoolTag)
+PEX_RUNDOWN_REF_CACHE_AWARE NTAPI ExAllocateCacheAwareRundownProtection(POOL_TYPE PoolType,
+                                                                        ULONG PoolTag)
 {
     PEX_RUNDOWN_REF_CACHE_AWARE ref =
         umn__pool_alloc((POOL_TYPE)(PoolType | POOL_ZERO_ALLOCATION), sizeof *ref, PoolTag,
@@ -184,7 +186,8 @@ void NTAPI ExInitializeRundownProtectionCacheAware(PEX_RUNDOWN_REF_CACHE_AWARE R
     memset(RunRefCacheAware, 0, sizeof *RunRefCacheAware);
 }
 
-/* ---- remove locks --------------------------------------------------------------------------------- */
+/* ---- remove locks
+ * --------------------------------------------------------------------------------- */
 
 /* PASSIVE_LEVEL, in AddDevice. nf-wdm-ioinitializeremovelock.md */
 void NTAPI IoInitializeRemoveLockEx(PIO_REMOVE_LOCK Lock, ULONG AllocateTag, ULONG MaxLockedMinutes,

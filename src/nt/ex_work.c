@@ -6,7 +6,8 @@
  */
 #include "nt/private.h"
 
-/* ---- Ex ------------------------------------------------------------------------------------------ */
+/* ---- Ex
+ * ------------------------------------------------------------------------------------------ */
 
 static struct umn_work *record_of(PWORK_QUEUE_ITEM item)
 {
@@ -40,7 +41,8 @@ void NTAPI ExQueueWorkItem(PWORK_QUEUE_ITEM WorkItem, WORK_QUEUE_TYPE QueueType)
     umn__work_queue(record_of(WorkItem));
 }
 
-/* ---- Io ------------------------------------------------------------------------------------------ */
+/* ---- Io
+ * ------------------------------------------------------------------------------------------ */
 
 struct _IO_WORKITEM {
     struct umn_work work;
@@ -112,8 +114,9 @@ void NTAPI IoUninitializeWorkItem(PIO_WORKITEM IoWorkItem)
 PIO_WORKITEM NTAPI IoAllocateWorkItem(PDEVICE_OBJECT DeviceObject)
 {
     umn__check_irql(DISPATCH_LEVEL, "IoAllocateWorkItem");
-    PIO_WORKITEM item = umn__pool_alloc((POOL_TYPE)(NonPagedPoolNx | POOL_ZERO_ALLOCATION), sizeof *item,
-                                        0x69576f49 /* 'IoWi' */, __builtin_return_address(0));
+    PIO_WORKITEM item =
+        umn__pool_alloc((POOL_TYPE)(NonPagedPoolNx | POOL_ZERO_ALLOCATION), sizeof *item,
+                        0x69576f49 /* 'IoWi' */, __builtin_return_address(0));
     if (item)
         IoInitializeWorkItem(DeviceObject, item);
     return item;

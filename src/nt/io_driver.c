@@ -4,13 +4,30 @@
  * at PASSIVE_LEVEL in the caller's context, with no lock held across the driver's routines.
  */
 #include "nt/private.h"
-#include "image/image.h"
 
 #include <string.h>
 
 struct umn_mutex io__lock;
 static struct umn_list drivers = {&drivers, &drivers};
 static void (*entry_hook)(DRIVER_OBJECT *driver, bool returned, NTSTATUS status);
+
+static const struct umn_image_ops *image_ops;
+
+void umn__image_ops_set(const struct umn_image_ops *ops)
+{
+    image_ops = ops;
+}
+
+bool io__image_contains(const struct umn_image *image, const void *address)
+{
+    return image && image_ops && image_ops->contains(image, address);
+}
+
+static void image_close(struct umn_image *image)
+{
+    if (image && image_ops)
+        image_ops->close(image);
+}
 
 struct client {
     struct umn_list link;
@@ -27,10 +44,9 @@ const char *io__owner(const void *address)
 {
     const char *name = "?";
     umn__lock(&io__lock);
-    umn_list_for_each(pos, &drivers)
-    {
+    umn_list_for_each (pos, &drivers) {
         struct io_driver *d = umn_container_of(pos, struct io_driver, link);
-        if (d->image && umn__image_contains(d->image, address))
+        if (io__image_contains(d->image, address))
             name = d->service;
     }
     umn__unlock(&io__lock);
@@ -56,8 +72,7 @@ DRIVER_OBJECT *umn__driver_find(const char *service)
 {
     DRIVER_OBJECT *found = NULL;
     umn__lock(&io__lock);
-    umn_list_for_each(pos, &drivers)
-    {
+    umn_list_for_each (pos, &drivers) {
         struct io_driver *d = umn_container_of(pos, struct io_driver, link);
         if (umn__stricmp(d->service, service) == 0)
             found = &d->object;
@@ -78,7 +93,7 @@ static NTSTATUS NTAPI invalid_request(PDEVICE_OBJECT DeviceObject, PIRP Irp)
 static void driver_destroy(void *body)
 {
     struct io_driver *d = body;
-    umn_list_for_each(pos, &d->clients)
+    umn_list_for_each (pos, &d->clients)
         plat_free(umn_container_of(pos, struct client, link));
     plat_free(d->service);
     plat_free(d->name);
@@ -87,7 +102,8 @@ static void driver_destroy(void *body)
 
 static void fill(struct io_driver *d, PDRIVER_INITIALIZE entry)
 {
-    static UNICODE_STRING hardware = RTL_CONSTANT_STRING(u"\\REGISTRY\\MACHINE\\HARDWARE\\DESCRIPTION\\SYSTEM");
+    static UNICODE_STRING hardware =
+        RTL_CONSTANT_STRING(u"\\REGISTRY\\MACHINE\\HARDWARE\\DESCRIPTION\\SYSTEM");
     d->object.Type = IO_TYPE_DRIVER;
     d->object.Size = sizeof(DRIVER_OBJECT);
     d->object.DriverExtension = &d->extension;
@@ -129,7 +145,8 @@ free_name:
 /* Calls DriverEntry with a registry path that lives only during the call, as on Windows. */
 static NTSTATUS call_entry(struct io_driver *d, PDRIVER_INITIALIZE entry)
 {
-    char *path = plat_asprintf("\\Registry\\Machine\\System\\CurrentControlSet\\Services\\%s", d->service);
+    char *path =
+        plat_asprintf("\\Registry\\Machine\\System\\CurrentControlSet\\Services\\%s", d->service);
     WCHAR *wide = path ? umn__utf16(path) : NULL;
     UNICODE_STRING registry;
     plat_free(path);
@@ -162,8 +179,8 @@ static void check_left(struct io_driver *d, const char *when)
 {
     unsigned devices = io__delete_devices(&d->object);
     if (devices)
-        umn__report("DriverUnload", 0xce, "%s left %u device object(s) after %s", d->service, devices,
-                    when);
+        umn__report("DriverUnload", 0xce, "%s left %u device object(s) after %s", d->service,
+                    devices, when);
     ex__pool_check_unload(d->image, d->service);
 }
 
@@ -194,7 +211,8 @@ int umn__driver_load(const char *service, PDRIVER_INITIALIZE entry, struct umn_i
     if (*status < 0) {
         check_left(d, "a failed DriverEntry");
         drop(d);
-        return umn__refuse(UMN_EDRIVER, "%s: DriverEntry returned 0x%08X", service, (unsigned)*status);
+        return umn__refuse(UMN_EDRIVER, "%s: DriverEntry returned 0x%08X", service,
+                           (unsigned)*status);
     }
     *out = &d->object;
     return 0;
@@ -231,7 +249,7 @@ int umn__driver_unload(DRIVER_OBJECT *driver)
     umn__trace("driver.unload", "%s", d->service);
     check_left(d, "DriverUnload");
     drop(d);
-    umn__image_close(image);
+    image_close(image);
     return 0;
 }
 
@@ -243,11 +261,12 @@ void io__driver_stop(void)
         umn__report("DriverUnload", 0, "%s is still loaded", d->service);
         check_left(d, "the end of the box");
         drop(d);
-        umn__image_close(image);
+        image_close(image);
     }
 }
 
-/* ---- what drivers call --------------------------------------------------------------------------- */
+/* ---- what drivers call
+ * --------------------------------------------------------------------------- */
 
 /*
  * Memory that lives as long as the driver object, zeroed, found again by its id. PASSIVE_LEVEL.
@@ -273,12 +292,12 @@ NTSTATUS NTAPI IoAllocateDriverObjectExtension(PDRIVER_OBJECT DriverObject,
 }
 
 /* NULL: none. <= DISPATCH_LEVEL. nf-wdm-iogetdriverobjectextension.md */
-PVOID NTAPI IoGetDriverObjectExtension(PDRIVER_OBJECT DriverObject, PVOID ClientIdentificationAddress)
+PVOID NTAPI IoGetDriverObjectExtension(PDRIVER_OBJECT DriverObject,
+                                       PVOID ClientIdentificationAddress)
 {
     PVOID found = NULL;
     umn__lock(&io__lock);
-    umn_list_for_each(pos, &record_of(DriverObject)->clients)
-    {
+    umn_list_for_each (pos, &record_of(DriverObject)->clients) {
         struct client *c = umn_container_of(pos, struct client, link);
         if (c->id == ClientIdentificationAddress)
             found = c->data;

@@ -121,8 +121,7 @@ static bool leave(PIRP irp)
 {
     bool found = false;
     umn__lock(&irps.lock);
-    umn_list_for_each(pos, &irps.all)
-    {
+    umn_list_for_each (pos, &irps.all) {
         if (pos != &record_of(irp)->link)
             continue;
         found = true;
@@ -150,7 +149,8 @@ void NTAPI IoFreeIrp(PIRP Irp)
 {
     umn__check_irql(DISPATCH_LEVEL, "IoFreeIrp");
     if (!leave(Irp)) {
-        umn__report("IrpFree", 0xc9, "IoFreeIrp of %p, which IoAllocateIrp has not returned", (void *)Irp);
+        umn__report("IrpFree", 0xc9, "IoFreeIrp of %p, which IoAllocateIrp has not returned",
+                    (void *)Irp);
         return;
     }
     release(Irp);
@@ -174,7 +174,8 @@ void io__irp_own(PIRP irp, IO_STATUS_BLOCK *iosb, KEVENT *event)
     irp->Tail.Overlay.Thread = (PETHREAD)ps__self();
 }
 
-/* ---- down ----------------------------------------------------------------------------------------- */
+/* ---- down
+ * ----------------------------------------------------------------------------------------- */
 
 /*
  * Passes the IRP to a device: the next stack location becomes current, and the driver's dispatch
@@ -189,7 +190,8 @@ NTSTATUS NTAPI IofCallDriver(PDEVICE_OBJECT DeviceObject, PIRP Irp)
     IO_STACK_LOCATION *stack = --Irp->Tail.Overlay.CurrentStackLocation;
     stack->DeviceObject = DeviceObject;
     PDRIVER_DISPATCH dispatch =
-        DeviceObject->DriverObject->MajorFunction[stack->MajorFunction % (IRP_MJ_MAXIMUM_FUNCTION + 1)];
+        DeviceObject->DriverObject
+            ->MajorFunction[stack->MajorFunction % (IRP_MJ_MAXIMUM_FUNCTION + 1)];
     struct ke_entry before = ke__entry();
     umn__point(UMN_OP_IRP, Irp);
     NTSTATUS status = dispatch(DeviceObject, Irp);
@@ -197,7 +199,8 @@ NTSTATUS NTAPI IofCallDriver(PDEVICE_OBJECT DeviceObject, PIRP Irp)
     return status;
 }
 
-/* ---- up ------------------------------------------------------------------------------------------- */
+/* ---- up
+ * ------------------------------------------------------------------------------------------- */
 
 static void check_complete(PIRP irp)
 {
@@ -205,7 +208,8 @@ static void check_complete(PIRP irp)
     if (irp->IoStatus.Status == STATUS_PENDING)
         umn__report("PendedCompletedRequest", 0x40008, "an IRP was completed with STATUS_PENDING");
     if (irp->CancelRoutine)
-        umn__report("IrpCancelRoutine", 0xc9, "an IRP was completed with its cancel routine still set");
+        umn__report("IrpCancelRoutine", 0xc9,
+                    "an IRP was completed with its cancel routine still set");
     if (ps__self()->locks)
         umn__report("SpinLockSafe", 0, "IoCompleteRequest was called holding a spin lock");
 }
@@ -303,7 +307,8 @@ void NTAPI IofCompleteRequest(PIRP Irp, CCHAR PriorityBoost)
                 (void *)Irp);
 }
 
-/* ---- cancelling ------------------------------------------------------------------------------------ */
+/* ---- cancelling
+ * ------------------------------------------------------------------------------------ */
 
 /* <= DISPATCH_LEVEL; *Irql gets the IRQL to restore. nf-wdm-ioacquirecancelspinlock.md */
 void NTAPI IoAcquireCancelSpinLock(PKIRQL Irql)
@@ -342,8 +347,7 @@ BOOLEAN NTAPI IoCancelIrp(PIRP Irp)
 
 void io__irp_stop(void)
 {
-    umn_list_for_each(pos, &irps.all)
-    {
+    umn_list_for_each (pos, &irps.all) {
         struct record *r = umn_container_of(pos, struct record, link);
         PIRP irp = (PIRP)(r + 1);
         umn__report("IrpLeak", 0, "an IRP of %s was never %s", io__owner(r->caller),

@@ -38,7 +38,8 @@ NTSTATUS umn__irp_pnp(DEVICE_OBJECT *pdo, UCHAR minor, void (*fill)(IO_STACK_LOC
         fill(stack, arg);
     bool pnp = stack->MajorFunction == IRP_MJ_PNP;
     umn__trace("pnp.irp", "%s major 0x%02x minor 0x%02x",
-               umn__pdo_node(pdo) ? umn__pdo_node(pdo)->instance_id : "?", stack->MajorFunction, minor);
+               umn__pdo_node(pdo) ? umn__pdo_node(pdo)->instance_id : "?", stack->MajorFunction,
+               minor);
     NTSTATUS status = IofCallDriver(top, irp);
     if (status != STATUS_PENDING && !KeReadStateEvent(&event))
         umn__report("IrpNotCompleted", 0xc9,
@@ -52,7 +53,8 @@ NTSTATUS umn__irp_pnp(DEVICE_OBJECT *pdo, UCHAR minor, void (*fill)(IO_STACK_LOC
     return iosb.Status;
 }
 
-/* ---- registry keys of a device ------------------------------------------------------------------- */
+/* ---- registry keys of a device
+ * ------------------------------------------------------------------- */
 
 #define CONTROL_SET "\\Registry\\Machine\\System\\CurrentControlSet\\"
 
@@ -63,8 +65,8 @@ char *io__device_key_path(const struct umn_devnode *node, bool software)
 }
 
 /*
- * Opens the hardware key (PLUGPLAY_REGKEY_DEVICE: Enum\<instance>\Device Parameters) or the software
- * key (PLUGPLAY_REGKEY_DRIVER: Control\Class\<driver key>) of a PDO's device instance.
+ * Opens the hardware key (PLUGPLAY_REGKEY_DEVICE: Enum\<instance>\Device Parameters) or the
+ * software key (PLUGPLAY_REGKEY_DRIVER: Control\Class\<driver key>) of a PDO's device instance.
  * PASSIVE_LEVEL. STATUS_INVALID_DEVICE_REQUEST: not a PDO; STATUS_OBJECT_NAME_NOT_FOUND: it has no
  * software key. nf-wdm-ioopendeviceregistrykey.md
  */
@@ -108,7 +110,8 @@ NTSTATUS NTAPI IoOpenDriverRegistryKey(PDRIVER_OBJECT DriverObject, DRIVER_REGKE
     ke__irql_is(PASSIVE_LEVEL, PASSIVE_LEVEL, "IrqlIoPassive5", 0x2000e, "IoOpenDriverRegistryKey");
     if (RegKeyType != DriverRegKeyParameters)
         return STATUS_NOT_SUPPORTED;
-    char *path = plat_asprintf(CONTROL_SET "Services\\%s\\Parameters", umn__driver_service(DriverObject));
+    char *path =
+        plat_asprintf(CONTROL_SET "Services\\%s\\Parameters", umn__driver_service(DriverObject));
     if (!path)
         return STATUS_INSUFFICIENT_RESOURCES;
     NTSTATUS status = zw__key_open(NULL, path, true, &key);
@@ -120,7 +123,8 @@ NTSTATUS NTAPI IoOpenDriverRegistryKey(PDRIVER_OBJECT DriverObject, DRIVER_REGKE
     return status;
 }
 
-/* ---- properties ----------------------------------------------------------------------------------- */
+/* ---- properties
+ * ----------------------------------------------------------------------------------- */
 
 static NTSTATUS give(const void *data, size_t size, ULONG length, void *buffer, ULONG *result)
 {
@@ -213,8 +217,9 @@ static NTSTATUS registry_property(const struct umn_devnode *node, DEVICE_REGISTR
  * PASSIVE_LEVEL. STATUS_INVALID_DEVICE_REQUEST: not a PDO; STATUS_OBJECT_NAME_NOT_FOUND: it has no
  * such property. nf-wdm-iogetdeviceproperty.md
  */
-NTSTATUS NTAPI IoGetDeviceProperty(PDEVICE_OBJECT DeviceObject, DEVICE_REGISTRY_PROPERTY DeviceProperty,
-                                   ULONG BufferLength, PVOID PropertyBuffer, PULONG ResultLength)
+NTSTATUS NTAPI IoGetDeviceProperty(PDEVICE_OBJECT DeviceObject,
+                                   DEVICE_REGISTRY_PROPERTY DeviceProperty, ULONG BufferLength,
+                                   PVOID PropertyBuffer, PULONG ResultLength)
 {
     ke__irql_is(PASSIVE_LEVEL, PASSIVE_LEVEL, "IrqlIoPassive2", 0x2000b, "IoGetDeviceProperty");
     struct umn_devnode *node = umn__pdo_node(DeviceObject);
@@ -226,8 +231,9 @@ NTSTATUS NTAPI IoGetDeviceProperty(PDEVICE_OBJECT DeviceObject, DEVICE_REGISTRY_
     }
     switch (DeviceProperty) {
     case DevicePropertyDriverKeyName:
-        return node->driver_key[0] ? give_text(node->driver_key, BufferLength, PropertyBuffer, ResultLength)
-                                   : STATUS_OBJECT_NAME_NOT_FOUND;
+        return node->driver_key[0]
+                   ? give_text(node->driver_key, BufferLength, PropertyBuffer, ResultLength)
+                   : STATUS_OBJECT_NAME_NOT_FOUND;
     case DevicePropertyPhysicalDeviceObjectName: {
         struct ob_header *h = ob__header(DeviceObject);
         return give_text(h && h->name ? h->name : "", BufferLength, PropertyBuffer, ResultLength);

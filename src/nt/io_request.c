@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * IRPs that the I/O manager builds for a driver: device control, read, write, PnP; and the short ways
- * of sending one and waiting. No state. PASSIVE_LEVEL unless a line says otherwise.
+ * IRPs that the I/O manager builds for a driver: device control, read, write, PnP; and the short
+ * ways of sending one and waiting. No state. PASSIVE_LEVEL unless a line says otherwise.
  */
 #include "nt/private.h"
 
@@ -59,7 +59,8 @@ static bool control_buffers(PIRP irp, ULONG method, PVOID in, ULONG in_length, P
     case METHOD_OUT_DIRECT:
         if (in_length && !give_buffer(irp, in, in_length, in_length, 0))
             return false;
-        return !out_length || give_mdl(irp, out, out_length, method == METHOD_IN_DIRECT ? IoReadAccess : IoWriteAccess);
+        return !out_length || give_mdl(irp, out, out_length,
+                                       method == METHOD_IN_DIRECT ? IoReadAccess : IoWriteAccess);
     default: /* METHOD_NEITHER */
         stack->Parameters.DeviceIoControl.Type3InputBuffer = in;
         return true;
@@ -83,7 +84,8 @@ PIRP NTAPI IoBuildDeviceIoControlRequest(ULONG IoControlCode, PDEVICE_OBJECT Dev
         return NULL;
     io__irp_own(irp, IoStatusBlock, Event);
     IO_STACK_LOCATION *stack = IoGetNextIrpStackLocation(irp);
-    stack->MajorFunction = InternalDeviceIoControl ? IRP_MJ_INTERNAL_DEVICE_CONTROL : IRP_MJ_DEVICE_CONTROL;
+    stack->MajorFunction =
+        InternalDeviceIoControl ? IRP_MJ_INTERNAL_DEVICE_CONTROL : IRP_MJ_DEVICE_CONTROL;
     stack->Parameters.DeviceIoControl.IoControlCode = IoControlCode;
     stack->Parameters.DeviceIoControl.InputBufferLength = InputBufferLength;
     stack->Parameters.DeviceIoControl.OutputBufferLength = OutputBufferLength;
@@ -128,7 +130,8 @@ PIRP NTAPI IoBuildSynchronousFsdRequest(ULONG MajorFunction, PDEVICE_OBJECT Devi
                                         PVOID Buffer, ULONG Length, PLARGE_INTEGER StartingOffset,
                                         PKEVENT Event, PIO_STATUS_BLOCK IoStatusBlock)
 {
-    ke__irql_is(PASSIVE_LEVEL, PASSIVE_LEVEL, "IrqlIoPassive1", 0x2000a, "IoBuildSynchronousFsdRequest");
+    ke__irql_is(PASSIVE_LEVEL, PASSIVE_LEVEL, "IrqlIoPassive1", 0x2000a,
+                "IoBuildSynchronousFsdRequest");
     PIRP irp = build_fsd(MajorFunction, DeviceObject, Buffer, Length, StartingOffset);
     if (irp)
         io__irp_own(irp, IoStatusBlock, Event);

@@ -6,7 +6,8 @@
  */
 #include "nt/private.h"
 
-#define TARGETED 0x8000u /* KDPC.Number: target set; Windows adds MAXIMUM_PROCESSORS the same way */
+#define TARGETED 0x8000u /* KDPC.Number: target set; Windows adds MAXIMUM_PROCESSORS the same way  \
+                          */
 
 static struct umn_dpc *record_of(PKDPC dpc)
 {
@@ -29,8 +30,9 @@ static void dpc_run(struct umn_dpc *record)
 /* Any level. nf-wdm-keinitializedpc.md */
 void NTAPI KeInitializeDpc(PRKDPC Dpc, PKDEFERRED_ROUTINE DeferredRoutine, PVOID DeferredContext)
 {
-    _Static_assert(sizeof(struct umn_dpc) <= offsetof(KDPC, DeferredRoutine) -
-                                                 offsetof(KDPC, DpcListEntry), "fits the KDPC");
+    _Static_assert(sizeof(struct umn_dpc) <=
+                       offsetof(KDPC, DeferredRoutine) - offsetof(KDPC, DpcListEntry),
+                   "fits the KDPC");
     Dpc->TargetInfoAsUlong = 0;
     Dpc->Type = 19; /* DpcObject */
     Dpc->Importance = MediumImportance;

@@ -9,15 +9,21 @@
 void NTAPI KeInitializeEvent(PRKEVENT Event, EVENT_TYPE Type, BOOLEAN State)
 {
     ke__object_init(&Event->Header,
-                    Type == NotificationEvent ? EventNotificationObject : EventSynchronizationObject,
+                    Type == NotificationEvent ? EventNotificationObject
+                                              : EventSynchronizationObject,
                     sizeof *Event / 4, State != FALSE);
 }
 
-static LONG set_event(PRKEVENT event, bool pulse)
+static LONG set_event(PRKEVENT event, bool pulse, const char *function)
 {
     struct ke_wait *chain = NULL;
     umn__point(UMN_OP_UNPARK, event);
     umn__lock(&ke__dispatcher);
+    if (!ke__object_ok(&event->Header)) {
+        umn__unlock(&ke__dispatcher);
+        ke__object_bad(&event->Header, function);
+        return 0;
+    }
     LONG old = event->Header.SignalState;
     event->Header.SignalState = 1;
     if (!old)
@@ -35,18 +41,14 @@ LONG NTAPI KeSetEvent(PRKEVENT Event, KPRIORITY Increment, BOOLEAN Wait)
 {
     ke__irql_is(PASSIVE_LEVEL, Wait ? APC_LEVEL : DISPATCH_LEVEL, "IrqlKeSetEvent", 0x20016,
                 "KeSetEvent");
-    if (!ke__object_ok(&Event->Header, "KeSetEvent"))
-        return 0;
-    return set_event(Event, false);
+    return set_event(Event, false, "KeSetEvent");
 }
 
 /* Wakes who waits now and leaves the event not signaled. nf-ntddk-kepulseevent.md */
 LONG NTAPI KePulseEvent(PRKEVENT Event, KPRIORITY Increment, BOOLEAN Wait)
 {
     umn__check_irql(DISPATCH_LEVEL, "KePulseEvent");
-    if (!ke__object_ok(&Event->Header, "KePulseEvent"))
-        return 0;
-    return set_event(Event, true);
+    return set_event(Event, true, "KePulseEvent");
 }
 
 /* Not signaled from now on; returns the former state. <= DISPATCH_LEVEL. nf-wdm-keresetevent.md */
@@ -74,7 +76,8 @@ LONG NTAPI KeReadStateEvent(PRKEVENT Event)
     return __atomic_load_n(&Event->Header.SignalState, __ATOMIC_ACQUIRE);
 }
 
-/* ---- semaphores -------------------------------------------------------------------------------- */
+/* ---- semaphores --------------------------------------------------------------------------------
+ */
 
 /* PASSIVE_LEVEL. nf-wdm-keinitializesemaphore.md */
 void NTAPI KeInitializeSemaphore(PRKSEMAPHORE Semaphore, LONG Count, LONG Limit)
@@ -94,10 +97,13 @@ LONG NTAPI KeReleaseSemaphore(PRKSEMAPHORE Semaphore, KPRIORITY Increment, LONG 
     struct ke_wait *chain = NULL;
     ke__irql_is(PASSIVE_LEVEL, Wait ? APC_LEVEL : DISPATCH_LEVEL, "IrqlKeDispatchLte", 0x20011,
                 "KeReleaseSemaphore");
-    if (!ke__object_ok(&Semaphore->Header, "KeReleaseSemaphore"))
-        return 0;
     umn__point(UMN_OP_UNPARK, Semaphore);
     umn__lock(&ke__dispatcher);
+    if (!ke__object_ok(&Semaphore->Header)) {
+        umn__unlock(&ke__dispatcher);
+        ke__object_bad(&Semaphore->Header, "KeReleaseSemaphore");
+        return 0;
+    }
     LONG old = Semaphore->Header.SignalState;
     bool beyond = Adjustment < 0 || old > Semaphore->Limit - Adjustment;
     if (!beyond) {
@@ -120,7 +126,8 @@ LONG NTAPI KeReadStateSemaphore(PRKSEMAPHORE Semaphore)
     return __atomic_load_n(&Semaphore->Header.SignalState, __ATOMIC_ACQUIRE);
 }
 
-/* ---- mutexes ------------------------------------------------------------------------------------ */
+/* ---- mutexes ------------------------------------------------------------------------------------
+ */
 
 /* Free mutex. PASSIVE_LEVEL; Level is reserved. nf-wdm-keinitializemutex.md */
 void NTAPI KeInitializeMutex(PRKMUTEX Mutex, ULONG Level)
@@ -143,10 +150,13 @@ LONG NTAPI KeReleaseMutex(PRKMUTEX Mutex, BOOLEAN Wait)
     struct umn_thread *self = ps__self();
     ke__irql_is(PASSIVE_LEVEL, Wait ? APC_LEVEL : DISPATCH_LEVEL, "IrqlKeDispatchLte", 0x20011,
                 "KeReleaseMutex");
-    if (!ke__object_ok(&Mutex->Header, "KeReleaseMutex"))
-        return 0;
     umn__point(UMN_OP_UNLOCK, Mutex);
     umn__lock(&ke__dispatcher);
+    if (!ke__object_ok(&Mutex->Header)) {
+        umn__unlock(&ke__dispatcher);
+        ke__object_bad(&Mutex->Header, "KeReleaseMutex");
+        return 0;
+    }
     LONG old = Mutex->Header.SignalState;
     bool owned = Mutex->OwnerThread == (PKTHREAD)self;
     if (owned && ++Mutex->Header.SignalState == 1) {

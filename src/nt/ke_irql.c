@@ -11,7 +11,10 @@ bool ke__irql_is(uint8_t min, uint8_t max, const char *rule, uint32_t code, cons
     if (__builtin_expect(irql >= min && irql <= max, 1))
         return true;
     umn__report(rule, code, "%s called at IRQL %u; allowed is %s%u", function, irql,
-                min == max ? "" : irql > max ? "at most " : "at least ", irql > max ? max : min);
+                min == max   ? ""
+                : irql > max ? "at most "
+                             : "at least ",
+                irql > max ? max : min);
     return false;
 }
 
@@ -25,14 +28,16 @@ void ke__check_return(const struct ke_entry *e, const char *callback, const void
 {
     struct umn_thread *t = ps__self();
     if (__builtin_expect(umn__irql() == e->irql && t->locks == e->locks &&
-                             t->critical + t->guarded == e->critical, 1))
+                             t->critical + t->guarded == e->critical,
+                         1))
         return;
     if (t->locks > e->locks)
         umn__report("SpinLock", 0x40009, "%s of %s returned holding %u spin lock(s)", callback,
                     io__owner(function), t->locks - e->locks);
     if (t->critical + t->guarded != e->critical)
-        umn__report("CriticalRegions", 0x40003, "%s of %s entered and left critical regions unevenly",
-                    callback, io__owner(function));
+        umn__report("CriticalRegions", 0x40003,
+                    "%s of %s entered and left critical regions unevenly", callback,
+                    io__owner(function));
     if (umn__irql() != e->irql) {
         umn__report("IrqlReturn", 0x2001d, "%s of %s was entered at IRQL %u and returned at %u",
                     callback, io__owner(function), e->irql, umn__irql());
@@ -89,7 +94,8 @@ LOGICAL NTAPI KeShouldYieldProcessor(void)
     return FALSE;
 }
 
-/* ---- processors: one group, numbers 0 .. umn__cpu_count() - 1 ----------------------------------- */
+/* ---- processors: one group, numbers 0 .. umn__cpu_count() - 1 -----------------------------------
+ */
 
 static KAFFINITY all_processors(void)
 {
@@ -188,7 +194,8 @@ ULONG NTAPI KeGetRecommendedSharedDataAlignment(void)
     return SYSTEM_CACHE_ALIGNMENT_SIZE;
 }
 
-/* ---- APC state: nothing queues APCs here, but the pairing is the driver's duty ------------------ */
+/* ---- APC state: nothing queues APCs here, but the pairing is the driver's duty ------------------
+ */
 
 /* Disables normal kernel APCs. <= APC_LEVEL, paired with KeLeaveCriticalRegion.
  * nf-ntddk-keentercriticalregion.md */

@@ -5,7 +5,8 @@
  */
 #include "nt/private.h"
 
-/* ---- fast and guarded mutexes: Count 1 = free, 0 = held, below = held and waited for ------------- */
+/* ---- fast and guarded mutexes: Count 1 = free, 0 = held, below = held and waited for
+ * ------------- */
 
 static void mutex_init(PFAST_MUTEX m)
 {
@@ -18,14 +19,14 @@ static void mutex_init(PFAST_MUTEX m)
 
 static void mutex_take(PFAST_MUTEX m, const char *function)
 {
-    if (m->Owner == KeGetCurrentThread()) {
+    if (__atomic_load_n(&m->Owner, __ATOMIC_RELAXED) == KeGetCurrentThread()) {
         umn__report("FastMutex", 0x1000, "%s: this thread holds %p already", function, (void *)m);
         if (umn__sched_backend() == UMN_BACKEND_THREADS)
             KeBugCheckEx(DRIVER_VERIFIER_DETECTED_VIOLATION, 0x1000, (ULONG_PTR)m, 0, 0);
     }
     umn__point(UMN_OP_LOCK, m);
     if (__atomic_sub_fetch(&m->Count, 1, __ATOMIC_ACQUIRE) < 0) {
-        m->Contention++;
+        __atomic_add_fetch(&m->Contention, 1, __ATOMIC_RELAXED);
         /* The releaser hands the mutex over with the event. */
         KeWaitForSingleObject(&m->Event, Executive, KernelMode, FALSE, NULL);
     }
@@ -44,7 +45,7 @@ static bool mutex_try(PFAST_MUTEX m)
 
 static bool mutex_give(PFAST_MUTEX m, const char *function)
 {
-    if (m->Owner != KeGetCurrentThread()) {
+    if (__atomic_load_n(&m->Owner, __ATOMIC_RELAXED) != KeGetCurrentThread()) {
         umn__report("FastMutex", 0x1004, "%s of %p by a thread that does not hold it", function,
                     (void *)m);
         return false;
@@ -141,7 +142,8 @@ void NTAPI KeReleaseGuardedMutex(PKGUARDED_MUTEX Mutex)
 
 BOOLEAN NTAPI KeTryToAcquireGuardedMutex(PKGUARDED_MUTEX Mutex)
 {
-    if (!ke__irql_is(PASSIVE_LEVEL, APC_LEVEL, "IrqlKeApcLte1", 0x2000f, "KeTryToAcquireGuardedMutex"))
+    if (!ke__irql_is(PASSIVE_LEVEL, APC_LEVEL, "IrqlKeApcLte1", 0x2000f,
+                     "KeTryToAcquireGuardedMutex"))
         return FALSE;
     KeEnterGuardedRegion();
     if (mutex_try(Mutex))
@@ -160,7 +162,8 @@ void NTAPI KeReleaseGuardedMutexUnsafe(PKGUARDED_MUTEX FastMutex)
     mutex_give(FastMutex, "KeReleaseGuardedMutexUnsafe");
 }
 
-/* ---- push locks: bit 0 = writer, 2 * readers; waiting through a table of events ------------------ */
+/* ---- push locks: bit 0 = writer, 2 * readers; waiting through a table of events
+ * ------------------ */
 
 #define PUSH_EVENTS 32
 static struct {

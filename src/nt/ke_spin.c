@@ -93,7 +93,8 @@ static bool release(PKSPIN_LOCK lock, bool raised, KIRQL new_irql, const char *f
     }
     if (raised && was_raised && old != new_irql)
         umn__report("IrqlKeReleaseSpinLock", 0x20015,
-                    "%s restores IRQL %u; the lock was acquired at IRQL %u", function, new_irql, old);
+                    "%s restores IRQL %u; the lock was acquired at IRQL %u", function, new_irql,
+                    old);
     umn__spin_release((uint64_t *)lock);
     return true;
 }
@@ -102,8 +103,8 @@ static void lower(KIRQL irql, const char *function)
 {
     KIRQL now = umn__irql();
     if (irql > now)
-        umn__report("IrqlKeRaiseLower", 0x31, "%s would raise the IRQL from %u to %u", function, now,
-                    irql);
+        umn__report("IrqlKeRaiseLower", 0x31, "%s would raise the IRQL from %u to %u", function,
+                    now, irql);
     else if (irql < now)
         umn__irql_lower(irql);
 }
@@ -136,7 +137,8 @@ void NTAPI KeReleaseSpinLock(PKSPIN_LOCK SpinLock, KIRQL NewIrql)
 void NTAPI KeAcquireSpinLockAtDpcLevel(PKSPIN_LOCK SpinLock)
 {
     KIRQL old = umn__irql();
-    if (!ke__irql_is(DISPATCH_LEVEL, HIGH_LEVEL, "IrqlDispatch", 0x40, "KeAcquireSpinLockAtDpcLevel"))
+    if (!ke__irql_is(DISPATCH_LEVEL, HIGH_LEVEL, "IrqlDispatch", 0x40,
+                     "KeAcquireSpinLockAtDpcLevel"))
         umn__irql_raise(DISPATCH_LEVEL); /* go on as the caller meant it */
     acquire(SpinLock, old, false, "KeAcquireSpinLockAtDpcLevel");
 }
@@ -150,7 +152,8 @@ void NTAPI KeReleaseSpinLockFromDpcLevel(PKSPIN_LOCK SpinLock)
 /* Takes the lock if it is free. >= DISPATCH_LEVEL. nf-wdm-ketrytoacquirespinlockatdpclevel.md */
 BOOLEAN NTAPI KeTryToAcquireSpinLockAtDpcLevel(PKSPIN_LOCK SpinLock)
 {
-    ke__irql_is(DISPATCH_LEVEL, HIGH_LEVEL, "IrqlDispatch", 0x40, "KeTryToAcquireSpinLockAtDpcLevel");
+    ke__irql_is(DISPATCH_LEVEL, HIGH_LEVEL, "IrqlDispatch", 0x40,
+                "KeTryToAcquireSpinLockAtDpcLevel");
     if (!umn__spin_try((uint64_t *)SpinLock))
         return FALSE;
     ke__lock_record(SpinLock, umn__irql(), false);
@@ -175,7 +178,8 @@ void NTAPI KeReleaseSpinLockForDpc(PKSPIN_LOCK SpinLock, KIRQL OldIrql)
     KeReleaseSpinLock(SpinLock, OldIrql);
 }
 
-/* ---- in-stack queued: the same lock; the handle remembers lock and IRQL ------------------------- */
+/* ---- in-stack queued: the same lock; the handle remembers lock and IRQL -------------------------
+ */
 
 /* <= DISPATCH_LEVEL. nf-wdm-keacquireinstackqueuedspinlock.md */
 void NTAPI KeAcquireInStackQueuedSpinLock(PKSPIN_LOCK SpinLock, PKLOCK_QUEUE_HANDLE LockHandle)
@@ -188,7 +192,8 @@ void NTAPI KeAcquireInStackQueuedSpinLock(PKSPIN_LOCK SpinLock, PKLOCK_QUEUE_HAN
 
 void NTAPI KeReleaseInStackQueuedSpinLock(PKLOCK_QUEUE_HANDLE LockHandle)
 {
-    release(LockHandle->LockQueue.Lock, true, LockHandle->OldIrql, "KeReleaseInStackQueuedSpinLock");
+    release(LockHandle->LockQueue.Lock, true, LockHandle->OldIrql,
+            "KeReleaseInStackQueuedSpinLock");
     lower(LockHandle->OldIrql, "KeReleaseInStackQueuedSpinLock");
 }
 
@@ -207,7 +212,8 @@ void NTAPI KeReleaseInStackQueuedSpinLockFromDpcLevel(PKLOCK_QUEUE_HANDLE LockHa
     KeReleaseSpinLockFromDpcLevel(LockHandle->LockQueue.Lock);
 }
 
-void NTAPI KeAcquireInStackQueuedSpinLockForDpc(PKSPIN_LOCK SpinLock, PKLOCK_QUEUE_HANDLE LockHandle)
+void NTAPI KeAcquireInStackQueuedSpinLockForDpc(PKSPIN_LOCK SpinLock,
+                                                PKLOCK_QUEUE_HANDLE LockHandle)
 {
     KeAcquireInStackQueuedSpinLock(SpinLock, LockHandle);
 }
@@ -217,7 +223,8 @@ void NTAPI KeReleaseInStackQueuedSpinLockForDpc(PKLOCK_QUEUE_HANDLE LockHandle)
     KeReleaseInStackQueuedSpinLock(LockHandle);
 }
 
-/* ---- EX_SPIN_LOCK: top bit = writer, the rest = number of readers ------------------------------- */
+/* ---- EX_SPIN_LOCK: top bit = writer, the rest = number of readers -------------------------------
+ */
 
 #define EX_WRITER ((LONG)0x80000000)
 
@@ -245,8 +252,8 @@ static void ex_release(PEX_SPIN_LOCK lock, bool exclusive, const char *function)
     bool raised;
     ke__irql_is(DISPATCH_LEVEL, HIGH_LEVEL, "IrqlKeReleaseSpinLock", 0x32, function);
     if (!ke__lock_forget(lock, &old, &raised)) {
-        umn__report("SpinlockRelease", 0x1007, "%s of %p, which this context does not hold", function,
-                    (const void *)lock);
+        umn__report("SpinlockRelease", 0x1007, "%s of %p, which this context does not hold",
+                    function, (const void *)lock);
         return;
     }
     umn__point(UMN_OP_UNLOCK, lock);
@@ -274,7 +281,8 @@ KIRQL NTAPI ExAcquireSpinLockExclusive(PEX_SPIN_LOCK SpinLock)
 
 void NTAPI ExAcquireSpinLockSharedAtDpcLevel(PEX_SPIN_LOCK SpinLock)
 {
-    ke__irql_is(DISPATCH_LEVEL, HIGH_LEVEL, "IrqlDispatch", 0x40, "ExAcquireSpinLockSharedAtDpcLevel");
+    ke__irql_is(DISPATCH_LEVEL, HIGH_LEVEL, "IrqlDispatch", 0x40,
+                "ExAcquireSpinLockSharedAtDpcLevel");
     ex_acquire(SpinLock, umn__irql(), false, false);
 }
 

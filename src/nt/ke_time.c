@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Time and delays. Interrupt time is umn__now(), system time umn__now_wall(), both in 100 ns; on the
- * explore back end both are virtual. No state. Any IRQL unless a line says otherwise.
+ * Time and delays. Interrupt time is umn__now(), system time umn__now_wall(), both in 100 ns; on
+ * the explore back end both are virtual. No state. Any IRQL unless a line says otherwise.
  */
 #include "nt/private.h"
 

@@ -67,7 +67,8 @@ static void fire(struct umn_timer *record)
         umn__timer_arm(record, next_tick(timer, record->due));
     if (dpc) {
         uint64_t wall = umn__now_wall();
-        KeInsertQueueDpc(dpc, (PVOID)(uintptr_t)(wall & 0xffffffff), (PVOID)(uintptr_t)(wall >> 32));
+        KeInsertQueueDpc(dpc, (PVOID)(uintptr_t)(wall & 0xffffffff),
+                         (PVOID)(uintptr_t)(wall >> 32));
     }
     guard_release(guard, old);
     ke__wake(chain);
@@ -82,7 +83,8 @@ void ke__timer_start(void)
 void NTAPI KeInitializeTimerEx(PKTIMER Timer, TIMER_TYPE Type)
 {
     ke__object_init(&Timer->Header,
-                    Type == NotificationTimer ? TimerNotificationObject : TimerSynchronizationObject,
+                    Type == NotificationTimer ? TimerNotificationObject
+                                              : TimerSynchronizationObject,
                     sizeof *Timer / 4, 0);
     umn_list_init(&record_of(Timer)->link);
     Timer->DueTime.QuadPart = 0;
@@ -98,6 +100,16 @@ void NTAPI KeInitializeTimer(PKTIMER Timer)
     KeInitializeTimerEx(Timer, NotificationTimer);
 }
 
+static bool timer_ok(PKTIMER timer, const char *function)
+{
+    umn__lock(&ke__dispatcher);
+    bool ok = ke__object_ok(&timer->Header);
+    umn__unlock(&ke__dispatcher);
+    if (!ok)
+        ke__object_bad(&timer->Header, function);
+    return ok;
+}
+
 /*
  * Sets the timer, which takes back an earlier setting. DueTime in 100 ns: negative relative,
  * positive absolute system time. Period in ms, 0 = once. Dpc NULL: only the object is signaled.
@@ -106,7 +118,7 @@ void NTAPI KeInitializeTimer(PKTIMER Timer)
 BOOLEAN NTAPI KeSetTimerEx(PKTIMER Timer, LARGE_INTEGER DueTime, LONG Period, PKDPC Dpc)
 {
     ke__irql_is(PASSIVE_LEVEL, DISPATCH_LEVEL, "IrqlKeDispatchLte", 0x20011, "KeSetTimer");
-    if (!ke__object_ok(&Timer->Header, "KeSetTimer"))
+    if (!timer_ok(Timer, "KeSetTimer"))
         return FALSE;
     uint64_t due = ke__deadline(&DueTime);
     uint8_t old;
@@ -147,7 +159,7 @@ BOOLEAN NTAPI KeSetCoalescableTimer(PKTIMER Timer, LARGE_INTEGER DueTime, ULONG 
 BOOLEAN NTAPI KeCancelTimer(PKTIMER Timer)
 {
     ke__irql_is(PASSIVE_LEVEL, DISPATCH_LEVEL, "IrqlKeDispatchLte", 0x20011, "KeCancelTimer");
-    if (!ke__object_ok(&Timer->Header, "KeCancelTimer"))
+    if (!timer_ok(Timer, "KeCancelTimer"))
         return FALSE;
     uint8_t old;
     uint64_t *guard = guard_acquire(Timer, &old);

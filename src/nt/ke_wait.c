@@ -43,14 +43,17 @@ void ke__object_init(DISPATCHER_HEADER *object, UCHAR type, UCHAR size, LONG sta
     umn_list_init(list_of(&object->WaitListHead));
 }
 
-bool ke__object_ok(const DISPATCHER_HEADER *object, const char *function)
+bool ke__object_ok(const DISPATCHER_HEADER *object)
 {
-    if (object && object->WaitListHead.Flink && object->WaitListHead.Blink &&
-        (object->Type & 0x7f) <= TimerSynchronizationObject)
-        return true;
-    umn__report("UninitializedObject", 0x123, "%s on %p, which is not an initialized dispatcher object",
-                function, (const void *)object);
-    return false;
+    return object && object->WaitListHead.Flink && object->WaitListHead.Blink &&
+           (object->Type & 0x7f) <= TimerSynchronizationObject;
+}
+
+void ke__object_bad(const DISPATCHER_HEADER *object, const char *function)
+{
+    umn__report("UninitializedObject", 0x123,
+                "%s on %p, which is not an initialized dispatcher object", function,
+                (const void *)object);
 }
 
 static bool signaled_for(const DISPATCHER_HEADER *object, const struct umn_thread *thread)
@@ -189,20 +192,25 @@ static NTSTATUS wait_for(ULONG count, PVOID *objects, WAIT_TYPE type, const LARG
                          KWAIT_BLOCK *blocks, const char *function)
 {
     struct umn_thread *thread = ps__self();
-    struct ke_wait w = {.ctx = umn__ctx_self(), .thread = thread, .blocks = blocks, .count = count,
-                        .type = type};
+    struct ke_wait w = {
+        .ctx = umn__ctx_self(), .thread = thread, .blocks = blocks, .count = count, .type = type};
     bool poll = timeout && timeout->QuadPart == 0;
     if (!poll && umn__irql() > APC_LEVEL) {
         umn__report("IrqlKeWaitForMutexObject", 0x3b,
-                    "%s at IRQL %u; with a timeout other than zero at most 1", function, umn__irql());
+                    "%s at IRQL %u; with a timeout other than zero at most 1", function,
+                    umn__irql());
         poll = true; /* nothing can wait here: see whether it is signaled, and go on */
     }
-    for (ULONG i = 0; i < count; i++)
-        if (!ke__object_ok(objects[i], function))
-            return STATUS_INVALID_PARAMETER;
     uint64_t deadline = poll ? 0 : ke__deadline(timeout);
     umn__point(UMN_OP_PARK, objects[0]);
     umn__lock(&ke__dispatcher);
+    for (ULONG i = 0; i < count; i++) {
+        if (ke__object_ok(objects[i]))
+            continue;
+        umn__unlock(&ke__dispatcher);
+        ke__object_bad(objects[i], function);
+        return STATUS_INVALID_PARAMETER;
+    }
     if (try_objects(count, objects, type, thread, &w.result)) {
         umn__unlock(&ke__dispatcher);
         return w.result;
@@ -213,8 +221,11 @@ static NTSTATUS wait_for(ULONG count, PVOID *objects, WAIT_TYPE type, const LARG
     }
     for (ULONG i = 0; i < count; i++) {
         DISPATCHER_HEADER *object = objects[i];
-        blocks[i] = (KWAIT_BLOCK){.WaitType = (UCHAR)type, .WaitKey = (USHORT)i, .Object = object,
-                                  .Thread = (PKTHREAD)thread, .SparePtr = &w};
+        blocks[i] = (KWAIT_BLOCK){.WaitType = (UCHAR)type,
+                                  .WaitKey = (USHORT)i,
+                                  .Object = object,
+                                  .Thread = (PKTHREAD)thread,
+                                  .SparePtr = &w};
         umn_list_add_tail(list_of(&object->WaitListHead), list_of(&blocks[i].WaitListEntry));
     }
     umn__unlock(&ke__dispatcher);
@@ -226,17 +237,18 @@ static NTSTATUS wait_for(ULONG count, PVOID *objects, WAIT_TYPE type, const LARG
  * positive absolute system time. <= APC_LEVEL, or <= DISPATCH_LEVEL with *Timeout 0 (0xC4 / 0x3B).
  * STATUS_SUCCESS, STATUS_TIMEOUT. nf-wdm-kewaitforsingleobject.md
  */
-NTSTATUS NTAPI KeWaitForSingleObject(PVOID Object, KWAIT_REASON WaitReason, KPROCESSOR_MODE WaitMode,
-                                     BOOLEAN Alertable, PLARGE_INTEGER Timeout)
+NTSTATUS NTAPI KeWaitForSingleObject(PVOID Object, KWAIT_REASON WaitReason,
+                                     KPROCESSOR_MODE WaitMode, BOOLEAN Alertable,
+                                     PLARGE_INTEGER Timeout)
 {
     KWAIT_BLOCK block;
     return wait_for(1, &Object, WaitAny, Timeout, &block, "KeWaitForSingleObject");
 }
 
 /*
- * Waits for any or all of up to 64 objects; above 3 the caller lends WaitBlockArray, which must stay
- * until the wait has ended. Timeout, IRQL as KeWaitForSingleObject. STATUS_WAIT_0 + index (any),
- * STATUS_SUCCESS (all), STATUS_TIMEOUT; too many objects are bug check 0xC.
+ * Waits for any or all of up to 64 objects; above 3 the caller lends WaitBlockArray, which must
+ * stay until the wait has ended. Timeout, IRQL as KeWaitForSingleObject. STATUS_WAIT_0 + index
+ * (any), STATUS_SUCCESS (all), STATUS_TIMEOUT; too many objects are bug check 0xC.
  * nf-wdm-kewaitformultipleobjects.md
  */
 NTSTATUS NTAPI KeWaitForMultipleObjects(ULONG Count, PVOID Object[], WAIT_TYPE WaitType,

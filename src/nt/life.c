@@ -33,7 +33,8 @@ void umn__bugcheck_hook(void (*hook)(ULONG code, const ULONG_PTR params[4]))
 
 /* Ends the box with a report. Any level. Does not return. nf-wdm-kebugcheckex.md */
 DECLSPEC_NORETURN void NTAPI KeBugCheckEx(ULONG BugCheckCode, ULONG_PTR BugCheckParameter1,
-                                          ULONG_PTR BugCheckParameter2, ULONG_PTR BugCheckParameter3,
+                                          ULONG_PTR BugCheckParameter2,
+                                          ULONG_PTR BugCheckParameter3,
                                           ULONG_PTR BugCheckParameter4)
 {
     const ULONG_PTR params[4] = {BugCheckParameter1, BugCheckParameter2, BugCheckParameter3,
@@ -51,10 +52,10 @@ DECLSPEC_NORETURN void NTAPI KeBugCheck(ULONG BugCheckCode)
     KeBugCheckEx(BugCheckCode, 0, 0, 0, 0);
 }
 
-/* There is no frame that could catch an exception of an ELF driver: as on Windows without a handler,
- * KMODE_EXCEPTION_NOT_HANDLED. nf-wdm-exraisestatus.md */
+/* There is no frame that could catch an exception of an ELF driver: as on Windows without a
+ * handler, KMODE_EXCEPTION_NOT_HANDLED. nf-wdm-exraisestatus.md */
 DECLSPEC_NORETURN void NTAPI ExRaiseStatus(NTSTATUS Status)
 {
-    KeBugCheckEx(KMODE_EXCEPTION_NOT_HANDLED, (ULONG)Status,
-                 (ULONG_PTR)__builtin_return_address(0), 0, 0);
+    KeBugCheckEx(KMODE_EXCEPTION_NOT_HANDLED, (ULONG)Status, (ULONG_PTR)__builtin_return_address(0),
+                 0, 0);
 }

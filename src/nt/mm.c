@@ -5,7 +5,8 @@
  * holds address / PAGE_SIZE of each page. <= DISPATCH_LEVEL.
  */
 #include "nt/private.h"
-#include "image/image.h"
+
+#include <string.h>
 
 #define TAG_MDL 0x206c644du /* 'Mdl ' */
 
@@ -30,8 +31,8 @@ SIZE_T NTAPI MmSizeOfMdl(PVOID Base, SIZE_T Length)
 }
 
 /*
- * MDL of a buffer; NULL without memory or if it is larger than an MDL's Size can tell. With an Irp it
- * becomes the IRP's MDL, or the last of its chain (SecondaryBuffer). nf-wdm-ioallocatemdl.md
+ * MDL of a buffer; NULL without memory or if it is larger than an MDL's Size can tell. With an Irp
+ * it becomes the IRP's MDL, or the last of its chain (SecondaryBuffer). nf-wdm-ioallocatemdl.md
  */
 PMDL NTAPI IoAllocateMdl(PVOID VirtualAddress, ULONG Length, BOOLEAN SecondaryBuffer,
                          BOOLEAN ChargeQuota, PIRP Irp)
@@ -60,7 +61,8 @@ void NTAPI IoFreeMdl(PMDL Mdl)
 {
     umn__check_irql(DISPATCH_LEVEL, "IoFreeMdl");
     if (Mdl->MdlFlags & MDL_PAGES_LOCKED)
-        umn__report("MdlLocked", 0xb8, "IoFreeMdl of %p, whose pages are still locked", (void *)Mdl);
+        umn__report("MdlLocked", 0xb8, "IoFreeMdl of %p, whose pages are still locked",
+                    (void *)Mdl);
     ExFreePoolWithTag(Mdl, TAG_MDL);
 }
 
@@ -103,7 +105,8 @@ void NTAPI MmUnlockPages(PMDL MemoryDescriptorList)
     else if (!(MemoryDescriptorList->MdlFlags & MDL_PAGES_LOCKED))
         umn__report("MdlFlags", 0x7c, "MmUnlockPages of %p, whose pages are not locked",
                     (void *)MemoryDescriptorList);
-    MemoryDescriptorList->MdlFlags &= (CSHORT) ~(MDL_PAGES_LOCKED | MDL_MAPPED_TO_SYSTEM_VA | MDL_WRITE_OPERATION);
+    MemoryDescriptorList->MdlFlags &=
+        (CSHORT) ~(MDL_PAGES_LOCKED | MDL_MAPPED_TO_SYSTEM_VA | MDL_WRITE_OPERATION);
 }
 
 /* System address of locked pages; never fails here, as nothing is mapped. Drivers call
@@ -112,10 +115,12 @@ PVOID NTAPI MmMapLockedPagesSpecifyCache(PMDL MemoryDescriptorList, KPROCESSOR_M
                                          MEMORY_CACHING_TYPE CacheType, PVOID RequestedAddress,
                                          ULONG BugCheckOnFailure, ULONG Priority)
 {
-    umn__check_irql(AccessMode == KernelMode ? DISPATCH_LEVEL : APC_LEVEL, "MmMapLockedPagesSpecifyCache");
+    umn__check_irql(AccessMode == KernelMode ? DISPATCH_LEVEL : APC_LEVEL,
+                    "MmMapLockedPagesSpecifyCache");
     CSHORT flags = MemoryDescriptorList->MdlFlags;
     if (!(flags & (MDL_PAGES_LOCKED | MDL_PARTIAL | MDL_SOURCE_IS_NONPAGED_POOL)))
-        umn__report("MdlFlags", 0xb4, "MmMapLockedPagesSpecifyCache of %p, whose pages are not locked",
+        umn__report("MdlFlags", 0xb4,
+                    "MmMapLockedPagesSpecifyCache of %p, whose pages are not locked",
                     (void *)MemoryDescriptorList);
     MemoryDescriptorList->MappedSystemVa = address_of(MemoryDescriptorList);
     MemoryDescriptorList->MdlFlags |= MDL_MAPPED_TO_SYSTEM_VA;
@@ -138,7 +143,8 @@ void NTAPI MmUnmapLockedPages(PVOID BaseAddress, PMDL MemoryDescriptorList)
     if (!(MemoryDescriptorList->MdlFlags & MDL_MAPPED_TO_SYSTEM_VA))
         umn__report("MdlFlags", 0xb5, "MmUnmapLockedPages of %p, which is not mapped",
                     (void *)MemoryDescriptorList);
-    MemoryDescriptorList->MdlFlags &= (CSHORT) ~(MDL_MAPPED_TO_SYSTEM_VA | MDL_PARTIAL_HAS_BEEN_MAPPED);
+    MemoryDescriptorList->MdlFlags &=
+        (CSHORT) ~(MDL_MAPPED_TO_SYSTEM_VA | MDL_PARTIAL_HAS_BEEN_MAPPED);
 }
 
 /* TargetMdl describes Length bytes (0: to the end) of SourceMdl from VirtualAddress on. The target
@@ -190,23 +196,34 @@ PHYSICAL_ADDRESS NTAPI MmGetPhysicalAddress(PVOID BaseAddress)
     return (PHYSICAL_ADDRESS){.QuadPart = (LONGLONG)(uintptr_t)BaseAddress};
 }
 
+/* Driver-facing functions are the program's own symbols that start as Windows names do; everything
+ * of the host starts with a small letter. */
+const void *umn__export(const char *name)
+{
+    bool own, name_of_ours = (name[0] >= 'A' && name[0] <= 'Z') || strcmp(name, "vDbgPrintEx") == 0;
+    const void *address = name_of_ours ? plat_dl_find(name, &own) : NULL;
+    return address && own ? address : NULL;
+}
+
 /* The address of a driver-facing function of this library, by name; NULL: there is none.
  * PASSIVE_LEVEL. nf-wdm-mmgetsystemroutineaddress.md */
 PVOID NTAPI MmGetSystemRoutineAddress(PUNICODE_STRING SystemRoutineName)
 {
     ke__irql_is(PASSIVE_LEVEL, PASSIVE_LEVEL, "IrqlMmApcLte", 0x20019, "MmGetSystemRoutineAddress");
     char *name = umn__utf8_us(SystemRoutineName);
-    PVOID address = name ? (PVOID)(uintptr_t)umn__image_export(name) : NULL;
+    PVOID address = name ? (PVOID)(uintptr_t)umn__export(name) : NULL;
     plat_free(name);
     return address;
 }
 
 /* Contiguous memory: every address is its own physical address, so plain pool is.
  * nf-ntddk-mmallocatecontiguousmemory.md */
-PVOID NTAPI MmAllocateContiguousMemory(SIZE_T NumberOfBytes, PHYSICAL_ADDRESS HighestAcceptableAddress)
+PVOID NTAPI MmAllocateContiguousMemory(SIZE_T NumberOfBytes,
+                                       PHYSICAL_ADDRESS HighestAcceptableAddress)
 {
     umn__check_irql(DISPATCH_LEVEL, "MmAllocateContiguousMemory");
-    return umn__pool_alloc(NonPagedPoolNx, (NumberOfBytes + PAGE_SIZE - 1) & ~(SIZE_T)(PAGE_SIZE - 1),
+    return umn__pool_alloc(NonPagedPoolNx,
+                           (NumberOfBytes + PAGE_SIZE - 1) & ~(SIZE_T)(PAGE_SIZE - 1),
                            0x746e6f43 /* 'Cont' */, __builtin_return_address(0));
 }
 

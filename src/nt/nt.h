@@ -15,7 +15,8 @@
 #include "umndis/errors.h"
 #include "sched/sched.h"
 
-/* ---- life: after umn__sched_start, before any other call here; stop reports what is left ------ */
+/* ---- life: after umn__sched_start, before any other call here; stop reports what is left ------
+ */
 int umn__nt_start(void);
 void umn__nt_stop(void);
 
@@ -47,7 +48,8 @@ size_t umn__pool_live(void); /* blocks */
  * leak is then the driver's. Otherwise as ExAllocatePoolWithTag. */
 void *umn__pool_alloc(POOL_TYPE type, size_t size, ULONG tag, const void *caller);
 
-/* ---- registry: who keeps it registers here (config does) -------------------------------------- */
+/* ---- registry: who keeps it registers here (config does) --------------------------------------
+ */
 /*
  * Paths are UTF-8 with backslashes, absolute ones start with \Registry\Machine; names compare
  * without case. Keys are opaque and closed by close. Data buffers handed out are plat_alloc'd and
@@ -77,6 +79,15 @@ const struct umn_registry_ops *umn__registry(void);         /* never NULL: ENOTS
  * ndis hold binds back until DriverEntry has returned (open question 13).
  */
 struct umn_image; /* src/image */
+/* What a driver object does with its image; src/image sets it when the program starts. */
+struct umn_image_ops {
+    bool (*contains)(const struct umn_image *image, const void *address); /* any level */
+    void (*close)(struct umn_image *image);                               /* NULL: nothing */
+};
+void umn__image_ops_set(const struct umn_image_ops *ops);
+/* Address of a driver-facing export of this library; NULL: there is none of that name. */
+const void *umn__export(const char *name);
+/* On success the image belongs to the driver object, on failure still to the caller. */
 int umn__driver_load(const char *service, PDRIVER_INITIALIZE entry, struct umn_image *image,
                      DRIVER_OBJECT **out, NTSTATUS *status);
 /* Calls DriverUnload (if any) and drops the object and image. UMN_ESTATE when devices are left or
@@ -87,7 +98,8 @@ const char *umn__driver_service(const DRIVER_OBJECT *driver);
 struct umn_image *umn__driver_image(const DRIVER_OBJECT *driver);
 void umn__driver_entry_hook(void (*hook)(DRIVER_OBJECT *driver, bool returned, NTSTATUS status));
 
-/* ---- devices and IRPs -------------------------------------------------------------------------- */
+/* ---- devices and IRPs --------------------------------------------------------------------------
+ */
 /* What the PnP manager knows of a physical device object. Strings belong to the PnP manager and
  * live until the PDO is deleted. */
 struct umn_devnode {
@@ -106,7 +118,8 @@ NTSTATUS umn__irp_pnp(DEVICE_OBJECT *pdo, UCHAR minor, void (*fill)(IO_STACK_LOC
 DEVICE_OBJECT *umn__device_top(DEVICE_OBJECT *device); /* no reference taken */
 size_t umn__irp_live(void);                            /* IRPs allocated and not freed */
 
-/* ---- what drivers cannot ask ------------------------------------------------------------------ */
+/* ---- what drivers cannot ask ------------------------------------------------------------------
+ */
 /* Number of spin locks the current context holds (for IM-SYN-02 checks). */
 unsigned umn__locks_held(void);
 /* Bug check: prints the code and parameters as a report and ends the box (abort) unless a hook is

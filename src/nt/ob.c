@@ -17,8 +17,8 @@ static struct {
     bool started;
 } ob;
 
-static const char *const type_names[] = {"?",    "thread", "driver", "device",  "file",
-                                         "key",  "event",  "link",   "callback"};
+static const char *const type_names[] = {"?",   "thread", "driver", "device",  "file",
+                                         "key", "event",  "link",   "callback"};
 
 void ob__start(void)
 {
@@ -52,34 +52,36 @@ void *ob__create(enum ob_type type, size_t size, const char *name, void (*destro
 
 struct ob_header *ob__header(const void *body)
 {
-    struct ob_header *h = (struct ob_header *)(uintptr_t)body - 1;
-    if (body && h->magic == OB_MAGIC)
-        return h;
+    if (body) {
+        struct ob_header *h = (struct ob_header *)(uintptr_t)body - 1;
+        if (h->magic == OB_MAGIC)
+            return h;
+    }
     umn__report("ObjectReference", 0x3c, "%p is not an object of the object manager", body);
     return NULL;
 }
 
-void ob__ref(void *body)
+int64_t ob__ref(void *body)
 {
     struct ob_header *h = ob__header(body);
-    if (!h)
-        return;
-    if (__atomic_add_fetch(&h->refs, 1, __ATOMIC_RELAXED) <= 1)
+    int64_t now = h ? __atomic_add_fetch(&h->refs, 1, __ATOMIC_RELAXED) : 0;
+    if (h && now <= 1)
         umn__report("ObjectReference", 0x3f, "%s object %p referenced with a count of zero",
                     type_names[h->type], body);
+    return now;
 }
 
-void ob__deref(void *body)
+int64_t ob__deref(void *body)
 {
     struct ob_header *h = ob__header(body);
     if (!h)
-        return;
+        return 0;
     int64_t left = __atomic_sub_fetch(&h->refs, 1, __ATOMIC_ACQ_REL);
     if (left < 0)
         umn__report("ObjectReference", 0x3f, "%s object %p dereferenced with a count of zero",
                     type_names[h->type], body);
     if (left != 0)
-        return;
+        return left;
     umn__lock(&ob.lock);
     umn_list_remove(&h->link);
     umn__unlock(&ob.lock);
@@ -88,6 +90,7 @@ void ob__deref(void *body)
     plat_free(h->name);
     h->magic = 0;
     plat_free(h);
+    return 0;
 }
 
 /* `\??`, `\DosDevices` and `\GLOBAL??` are one directory. Returns what follows it, or NULL. */
@@ -115,8 +118,7 @@ static bool same_name(const char *a, const char *b)
 
 static struct ob_header *find_locked(const char *name)
 {
-    umn_list_for_each(pos, &ob.all)
-    {
+    umn_list_for_each (pos, &ob.all) {
         struct ob_header *h = umn_container_of(pos, struct ob_header, link);
         if (h->name && h->refs > 0 && same_name(h->name, name))
             return h;
@@ -164,7 +166,8 @@ void ob__unname(void *body)
     plat_free(name);
 }
 
-/* ---- handles ---------------------------------------------------------------------------------- */
+/* ---- handles ----------------------------------------------------------------------------------
+ */
 
 /* Makes room for one more handle. The table grows outside the lock and is swapped in under it. */
 static bool handles_grow(unsigned seen)
@@ -268,8 +271,7 @@ void ob__stop(void)
     plat_free(ob.handles);
     ob.handles = NULL;
     ob.size = ob.used = 0;
-    umn_list_for_each(pos, &ob.all)
-    {
+    umn_list_for_each (pos, &ob.all) {
         struct ob_header *h = umn_container_of(pos, struct ob_header, link);
         /* Records of contexts that still run (workers) go with their contexts. */
         if (h->type != OB_THREAD)
@@ -279,7 +281,8 @@ void ob__stop(void)
     ob.started = false;
 }
 
-/* ---- what drivers call ------------------------------------------------------------------------- */
+/* ---- what drivers call -------------------------------------------------------------------------
+ */
 
 /* The types that drivers name in ObReferenceObjectByHandle: pointers with identity, no content. */
 static struct object_type {
@@ -303,8 +306,7 @@ UMN_EXPORT POBJECT_TYPE *ExEventObjectType = &event_type_p;
 LONG_PTR NTAPI ObfReferenceObject(PVOID Object)
 {
     umn__check_irql(DISPATCH_LEVEL, "ObfReferenceObject");
-    ob__ref(Object);
-    return Object ? ((struct ob_header *)Object - 1)->refs : 0;
+    return ob__ref(Object);
 }
 
 /* As ObfReferenceObject; the tag is not kept. */
@@ -318,12 +320,7 @@ LONG_PTR NTAPI ObfReferenceObjectWithTag(PVOID Object, ULONG Tag)
 LONG_PTR NTAPI ObfDereferenceObject(PVOID Object)
 {
     umn__check_irql(DISPATCH_LEVEL, "ObfDereferenceObject");
-    struct ob_header *h = ob__header(Object);
-    if (!h)
-        return 0;
-    LONG_PTR left = h->refs - 1;
-    ob__deref(Object);
-    return left;
+    return ob__deref(Object);
 }
 
 LONG_PTR NTAPI ObfDereferenceObjectWithTag(PVOID Object, ULONG Tag)
@@ -332,7 +329,8 @@ LONG_PTR NTAPI ObfDereferenceObjectWithTag(PVOID Object, ULONG Tag)
 }
 
 /* Drops a reference where destruction must not run in this stack; here nothing is destroyed in a
- * way that could re-enter, so it is ObDereferenceObject. nf-wdm-obdereferenceobjectdeferdelete.md */
+ * way that could re-enter, so it is ObDereferenceObject. nf-wdm-obdereferenceobjectdeferdelete.md
+ */
 void NTAPI ObDereferenceObjectDeferDelete(PVOID Object)
 {
     ObfDereferenceObject(Object);
@@ -372,9 +370,8 @@ NTSTATUS NTAPI ObReferenceObjectByHandle(HANDLE Handle, ACCESS_MASK DesiredAcces
 }
 
 NTSTATUS NTAPI ObReferenceObjectByHandleWithTag(HANDLE Handle, ACCESS_MASK DesiredAccess,
-                                                POBJECT_TYPE ObjectType,
-                                                KPROCESSOR_MODE AccessMode, ULONG Tag,
-                                                PVOID *Object,
+                                                POBJECT_TYPE ObjectType, KPROCESSOR_MODE AccessMode,
+                                                ULONG Tag, PVOID *Object,
                                                 POBJECT_HANDLE_INFORMATION Information)
 {
     return ObReferenceObjectByHandle(Handle, DesiredAccess, ObjectType, AccessMode, Object,

@@ -13,8 +13,18 @@
 #include "plat/plat.h"
 #include "trace/trace.h"
 
-/* ---- objects (ob.c) --------------------------------------------------------------------------- */
-enum ob_type { OB_THREAD = 1, OB_DRIVER, OB_DEVICE, OB_FILE, OB_KEY, OB_EVENT, OB_LINK, OB_CALLBACK };
+/* ---- objects (ob.c) ---------------------------------------------------------------------------
+ */
+enum ob_type {
+    OB_THREAD = 1,
+    OB_DRIVER,
+    OB_DEVICE,
+    OB_FILE,
+    OB_KEY,
+    OB_EVENT,
+    OB_LINK,
+    OB_CALLBACK
+};
 #define OB_MAGIC 0x744a624fu /* "ObJt" */
 /* In front of every object body; 64 bytes, so bodies keep an alignment of 16. */
 struct ob_header {
@@ -31,24 +41,25 @@ _Static_assert(sizeof(struct ob_header) % 16 == 0, "bodies must keep their align
 /* Zeroed body with one reference, or NULL. The name is copied. */
 void *ob__create(enum ob_type type, size_t size, const char *name, void (*destroy)(void *body));
 struct ob_header *ob__header(const void *body); /* NULL: not an object of ours (reports) */
-void ob__ref(void *body);
-void ob__deref(void *body); /* may destroy: <= DISPATCH, no lock held */
+int64_t ob__ref(void *body);                    /* returns the new count */
+int64_t ob__deref(void *body); /* returns the count left; may destroy: <= DISPATCH, no lock held */
 /* Looks a name up without case, resolves symbolic links, takes a reference. NULL: none. */
 void *ob__find(const char *name, enum ob_type type);
 bool ob__name_taken(const char *name);
-void ob__unname(void *body); /* the name can be used again */
+void ob__unname(void *body);                          /* the name can be used again */
 NTSTATUS ob__handle_open(void *body, HANDLE *handle); /* takes a reference of its own */
 NTSTATUS ob__handle_get(HANDLE handle, enum ob_type type, void **body); /* with a reference */
 NTSTATUS ob__handle_close(HANDLE handle);
 void ob__start(void);
 void ob__stop(void); /* reports handles and objects that are left, and frees them */
 
-/* ---- threads (ps.c) ---------------------------------------------------------------------------- */
+/* ---- threads (ps.c) ----------------------------------------------------------------------------
+ */
 #define PS_LOCKS 8
 /* Body of an ETHREAD object; the header is what KeWaitForSingleObject(Thread) waits on. */
 struct umn_thread {
     DISPATCHER_HEADER header;
-    struct umn_ctx *ctx; /* valid while the thread runs */
+    struct umn_ctx *ctx;     /* valid while the thread runs */
     struct umn_list mutants; /* KMUTANT.MutantListEntry of what it owns; dispatcher lock */
     unsigned locks;          /* spin locks held, also beyond PS_LOCKS */
     struct {
@@ -69,7 +80,8 @@ struct umn_thread {
 };
 struct umn_thread *ps__self(void); /* never NULL; one record for everything outside contexts */
 
-/* ---- dispatcher (ke_wait.c) -------------------------------------------------------------------- */
+/* ---- dispatcher (ke_wait.c) --------------------------------------------------------------------
+ */
 /* DISPATCHER_HEADER.Type, as Windows numbers them (KOBJECTS). */
 enum {
     EventNotificationObject = 0,
@@ -87,7 +99,8 @@ struct ke_wait;
 struct ke_wait *ke__satisfy(DISPATCHER_HEADER *object, struct ke_wait *chain);
 void ke__wake(struct ke_wait *chain); /* no lock held */
 void ke__object_init(DISPATCHER_HEADER *object, UCHAR type, UCHAR size, LONG state);
-bool ke__object_ok(const DISPATCHER_HEADER *object, const char *function);
+bool ke__object_ok(const DISPATCHER_HEADER *object); /* dispatcher lock held */
+void ke__object_bad(const DISPATCHER_HEADER *object, const char *function); /* reports; no lock */
 bool ke__irql_is(uint8_t min, uint8_t max, const char *rule, uint32_t code, const char *function);
 uint64_t ke__deadline(const LARGE_INTEGER *timeout); /* NULL = UMN_FOREVER */
 void ke__timer_start(void);
@@ -102,13 +115,15 @@ void ke__check_return(const struct ke_entry *e, const char *callback, const void
 void ke__lock_record(const volatile void *lock, KIRQL old, bool raised);
 bool ke__lock_forget(const volatile void *lock, KIRQL *old, bool *raised);
 
-/* ---- pool (ex_pool.c) -------------------------------------------------------------------------- */
+/* ---- pool (ex_pool.c) --------------------------------------------------------------------------
+ */
 void ex__pool_start(void); /* frees what an earlier box left */
 void ex__pool_stop(void);  /* reports what is left */
 /* Reports what an unloading driver has not freed (0xC4 / 0x62). */
 void ex__pool_check_unload(const struct umn_image *image, const char *service);
 
-/* ---- I/O -------------------------------------------------------------------------------------- */
+/* ---- I/O --------------------------------------------------------------------------------------
+ */
 struct io_driver {
     DRIVER_OBJECT object; /* first: a DRIVER_OBJECT is its io_driver */
     DRIVER_EXTENSION extension;
@@ -134,11 +149,13 @@ struct io_file {
 extern struct umn_mutex io__lock;
 /* Owner of an address for reports: the service name of the driver whose image holds it, or "?". */
 const char *io__owner(const void *address);
+bool io__image_contains(const struct umn_image *image, const void *address); /* NULL: false */
 void io__driver_stop(void);
 void io__irp_stop(void);
 /* Deletes what a dead driver left; returns how many. */
 unsigned io__delete_devices(DRIVER_OBJECT *driver);
-/* Registry path of a device instance: Enum or Class (software) key. plat_alloc'd, NULL = no memory. */
+/* Registry path of a device instance: Enum or Class (software) key. plat_alloc'd, NULL = no memory.
+ */
 char *io__device_key_path(const struct umn_devnode *node, bool software);
 /* One IRP from the reserve for what must not fail (removal), when memory is short. NULL: in use. */
 PIRP io__reserve_take(CCHAR stack_size);
@@ -148,7 +165,8 @@ void io__irp_own(PIRP irp, IO_STATUS_BLOCK *iosb, KEVENT *event);
  * of it at most go back to the requester. */
 void io__irp_buffer(PIRP irp, void *buffer, size_t out_limit);
 
-/* ---- zw ---------------------------------------------------------------------------------------- */
+/* ---- zw ----------------------------------------------------------------------------------------
+ */
 /* A key object; opens absolute or below base. Reference to the caller. */
 NTSTATUS zw__key_open(void *base_key, const char *path, bool create, void **body);
 void *zw__key(void *body); /* the registry's own key */
@@ -156,7 +174,8 @@ const char *zw__key_path(void *body);
 
 void rtl__start(void);
 
-/* ---- text ------------------------------------------------------------------------------------- */
+/* ---- text -------------------------------------------------------------------------------------
+ */
 WCHAR *umn__utf16_n(const char *utf8, size_t length, size_t *out_length);
 
 #endif

@@ -199,7 +199,8 @@ LONGLONG NTAPI PsGetThreadCreateTime(PETHREAD Thread)
     return (LONGLONG)((struct umn_thread *)Thread)->created;
 }
 
-/* Relative priority, which the scheduler does not look at; returns the former. <= DISPATCH_LEVEL. */
+/* Relative priority, which the scheduler does not look at; returns the former. <= DISPATCH_LEVEL.
+ */
 KPRIORITY NTAPI KeSetPriorityThread(PKTHREAD Thread, KPRIORITY Priority)
 {
     struct umn_thread *t = (struct umn_thread *)Thread;

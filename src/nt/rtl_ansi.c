@@ -106,13 +106,19 @@ void NTAPI RtlFreeUTF8String(PUTF8_STRING utf8String)
     RtlFreeAnsiString(utf8String);
 }
 
-/* ---- conversion ------------------------------------------------------------------------------------ */
+/* ---- conversion
+ * ------------------------------------------------------------------------------------ */
 
 /* One code point of UTF-8 that may be damaged; *bad is set then. Returns bytes used, at least 1. */
 static size_t decode(const unsigned char *s, size_t left, uint32_t *out, bool *bad)
 {
     static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
-    size_t n = s[0] < 0x80 ? 1 : s[0] < 0xc2 ? 0 : s[0] < 0xe0 ? 2 : s[0] < 0xf0 ? 3 : s[0] < 0xf5 ? 4 : 0;
+    size_t n = s[0] < 0x80   ? 1
+               : s[0] < 0xc2 ? 0
+               : s[0] < 0xe0 ? 2
+               : s[0] < 0xf0 ? 3
+               : s[0] < 0xf5 ? 4
+                             : 0;
     uint32_t c = n == 1 ? s[0] : s[0] & (0x7fu >> n);
     size_t i = 1;
     while (i < n && i < left && (s[i] & 0xc0) == 0x80)
@@ -177,7 +183,8 @@ NTSTATUS NTAPI RtlUnicodeToUTF8N(PCHAR UTF8StringDestination, ULONG UTF8StringMa
     for (size_t i = 0; i < n && !small; i++) {
         uint32_t c = UnicodeStringSource[i];
         char bytes[4];
-        if (c >= 0xd800 && c < 0xdc00 && i + 1 < n && (UnicodeStringSource[i + 1] & 0xfc00) == 0xdc00) {
+        if (c >= 0xd800 && c < 0xdc00 && i + 1 < n &&
+            (UnicodeStringSource[i + 1] & 0xfc00) == 0xdc00) {
             c = 0x10000 + ((c - 0xd800) << 10) + (UnicodeStringSource[++i] - 0xdc00u);
         } else if (c >= 0xd800 && c < 0xe000) {
             c = 0xfffd;
@@ -209,7 +216,8 @@ ULONG NTAPI RtlxUnicodeStringToAnsiSize(PCUNICODE_STRING UnicodeString)
     return n + 1;
 }
 
-static NTSTATUS to_unicode(PUNICODE_STRING to, PCANSI_STRING from, bool allocate, const void *caller)
+static NTSTATUS to_unicode(PUNICODE_STRING to, PCANSI_STRING from, bool allocate,
+                           const void *caller)
 {
     ULONG need = RtlxAnsiStringToUnicodeSize(from), n = 0;
     if (need > 0xfffe)
@@ -249,29 +257,37 @@ static NTSTATUS to_ansi(PANSI_STRING to, PCUNICODE_STRING from, bool allocate, c
 
 /* Terminated result. STATUS_NO_MEMORY, STATUS_BUFFER_OVERFLOW. PASSIVE_LEVEL.
  * nf-wdm-rtlansistringtounicodestring.md */
-NTSTATUS NTAPI RtlAnsiStringToUnicodeString(PUNICODE_STRING DestinationString, PCANSI_STRING SourceString,
+NTSTATUS NTAPI RtlAnsiStringToUnicodeString(PUNICODE_STRING DestinationString,
+                                            PCANSI_STRING SourceString,
                                             BOOLEAN AllocateDestinationString)
 {
-    return to_unicode(DestinationString, SourceString, AllocateDestinationString, __builtin_return_address(0));
+    return to_unicode(DestinationString, SourceString, AllocateDestinationString,
+                      __builtin_return_address(0));
 }
 
 /* nf-wdm-rtlunicodestringtoansistring.md */
-NTSTATUS NTAPI RtlUnicodeStringToAnsiString(PANSI_STRING DestinationString, PCUNICODE_STRING SourceString,
+NTSTATUS NTAPI RtlUnicodeStringToAnsiString(PANSI_STRING DestinationString,
+                                            PCUNICODE_STRING SourceString,
                                             BOOLEAN AllocateDestinationString)
 {
-    return to_ansi(DestinationString, SourceString, AllocateDestinationString, __builtin_return_address(0));
+    return to_ansi(DestinationString, SourceString, AllocateDestinationString,
+                   __builtin_return_address(0));
 }
 
-NTSTATUS NTAPI RtlUTF8StringToUnicodeString(PUNICODE_STRING DestinationString, PUTF8_STRING SourceString,
+NTSTATUS NTAPI RtlUTF8StringToUnicodeString(PUNICODE_STRING DestinationString,
+                                            PUTF8_STRING SourceString,
                                             BOOLEAN AllocateDestinationString)
 {
-    return to_unicode(DestinationString, SourceString, AllocateDestinationString, __builtin_return_address(0));
+    return to_unicode(DestinationString, SourceString, AllocateDestinationString,
+                      __builtin_return_address(0));
 }
 
-NTSTATUS NTAPI RtlUnicodeStringToUTF8String(PUTF8_STRING DestinationString, PCUNICODE_STRING SourceString,
+NTSTATUS NTAPI RtlUnicodeStringToUTF8String(PUTF8_STRING DestinationString,
+                                            PCUNICODE_STRING SourceString,
                                             BOOLEAN AllocateDestinationString)
 {
-    return to_ansi(DestinationString, SourceString, AllocateDestinationString, __builtin_return_address(0));
+    return to_ansi(DestinationString, SourceString, AllocateDestinationString,
+                   __builtin_return_address(0));
 }
 
 /* Number of a terminated byte string, as RtlUnicodeStringToInteger. nf-ntddk-rtlchartointeger.md */

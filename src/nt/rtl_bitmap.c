@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Bitmaps in the caller's memory: bit N is bit N % 32 of word N / 32. No state, no lock; any level as
- * long as the memory is resident. Ranges that leave the bitmap are the caller's mistake and touch
- * nothing.
+ * Bitmaps in the caller's memory: bit N is bit N % 32 of word N / 32. No state, no lock; any level
+ * as long as the memory is resident. Ranges that leave the bitmap are the caller's mistake and
+ * touch nothing.
  */
 #include "nt/private.h"
 
@@ -168,8 +168,10 @@ ULONG NTAPI RtlFindSetBitsAndClear(PRTL_BITMAP BitMapHeader, ULONG NumberToFind,
     return at;
 }
 
-/* Length of the next run of clear bits from FromIndex on; 0: none. nf-wdm-rtlfindnextforwardrunclear.md */
-ULONG NTAPI RtlFindNextForwardRunClear(PRTL_BITMAP BitMapHeader, ULONG FromIndex, PULONG StartingRunIndex)
+/* Length of the next run of clear bits from FromIndex on; 0: none.
+ * nf-wdm-rtlfindnextforwardrunclear.md */
+ULONG NTAPI RtlFindNextForwardRunClear(PRTL_BITMAP BitMapHeader, ULONG FromIndex,
+                                       PULONG StartingRunIndex)
 {
     ULONG size = BitMapHeader->SizeOfBitMap, start = FromIndex, end;
     while (start < size && get(BitMapHeader, start))

@@ -96,10 +96,12 @@ static void put_integer(struct out *o, const struct spec *s, unsigned long long 
     bool is_signed = kind == 'd' || kind == 'i';
     if (s->size < 8) {
         unsigned shift = 64 - 8 * s->size;
-        value = is_signed ? (unsigned long long)((long long)(value << shift) >> shift) : value << shift >> shift;
+        value = is_signed ? (unsigned long long)((long long)(value << shift) >> shift)
+                          : value << shift >> shift;
     }
     if (precision >= 0)
-        snprintf(format, sizeof format, "%%%s%d.%dll%c", s->flags, width > 0 ? width : 0, precision, kind);
+        snprintf(format, sizeof format, "%%%s%d.%dll%c", s->flags, width > 0 ? width : 0, precision,
+                 kind);
     else if (width > 0)
         snprintf(format, sizeof format, "%%%s%dll%c", s->flags, width, kind);
     else
@@ -198,7 +200,7 @@ static const char *convert(struct out *o, const char *p, __builtin_ms_va_list *a
         break;
     case 'c':
     case 'C': {
-        WCHAR c = (WCHAR)__builtin_va_arg(*args, int);
+        WCHAR c = (WCHAR) __builtin_va_arg(*args, int);
         char narrow = (char)c;
         if (s.wide_string || (*p == 'C' && !s.narrow_string))
             put_wide(o, &s, &c, 1);
@@ -266,7 +268,8 @@ ULONG NTAPI vDbgPrintEx(ULONG ComponentId, ULONG Level, PCCH Format, NT_VA_LIST 
 /* There is no kernel debugger to break into: reported, and the driver goes on. */
 void NTAPI DbgBreakPoint(void)
 {
-    umn__report("DbgBreakPoint", 0, "%s called DbgBreakPoint", io__owner(__builtin_return_address(0)));
+    umn__report("DbgBreakPoint", 0, "%s called DbgBreakPoint",
+                io__owner(__builtin_return_address(0)));
 }
 
 void NTAPI DbgBreakPointWithStatus(ULONG Status)

@@ -24,7 +24,8 @@ void NTAPI RtlAssert(PVOID FailedAssertion, PVOID FileName, ULONG LineNumber, PS
                 (const char *)FailedAssertion);
 }
 
-/* ---- version: Windows 11 22H2 (10.0.22621), a release whose NDIS is 6.87 -------------------------- */
+/* ---- version: Windows 11 22H2 (10.0.22621), a release whose NDIS is 6.87
+ * -------------------------- */
 
 #define VER_MAJOR 10
 #define VER_MINOR 0
@@ -111,9 +112,10 @@ static bool condition_holds(ULONG have, ULONG want, unsigned condition)
     }
 }
 
-/* STATUS_REVISION_MISMATCH: the system does not meet it. Major and minor version are compared as one
- * number. PASSIVE_LEVEL. nf-wdm-rtlverifyversioninfo.md */
-NTSTATUS NTAPI RtlVerifyVersionInfo(PRTL_OSVERSIONINFOEXW VersionInfo, ULONG TypeMask, ULONGLONG ConditionMask)
+/* STATUS_REVISION_MISMATCH: the system does not meet it. Major and minor version are compared as
+ * one number. PASSIVE_LEVEL. nf-wdm-rtlverifyversioninfo.md */
+NTSTATUS NTAPI RtlVerifyVersionInfo(PRTL_OSVERSIONINFOEXW VersionInfo, ULONG TypeMask,
+                                    ULONGLONG ConditionMask)
 {
     struct {
         ULONG type, have, want;
@@ -130,21 +132,25 @@ NTSTATUS NTAPI RtlVerifyVersionInfo(PRTL_OSVERSIONINFOEXW VersionInfo, ULONG Typ
     if (version) {
         ULONG major = VersionInfo->dwMajorVersion, minor = VersionInfo->dwMinorVersion;
         unsigned bit = version & VER_MAJORVERSION ? 1 : 0;
-        ULONG have = (version & VER_MAJORVERSION ? VER_MAJOR << 16 : 0) + (version & VER_MINORVERSION ? VER_MINOR : 0);
-        ULONG want = (version & VER_MAJORVERSION ? major << 16 : 0) + (version & VER_MINORVERSION ? minor : 0);
+        ULONG have = (version & VER_MAJORVERSION ? VER_MAJOR << 16 : 0) +
+                     (version & VER_MINORVERSION ? VER_MINOR : 0);
+        ULONG want = (version & VER_MAJORVERSION ? major << 16 : 0) +
+                     (version & VER_MINORVERSION ? minor : 0);
         if (!condition_holds(have, want, (unsigned)(ConditionMask >> (3 * bit)) & 7))
             return STATUS_REVISION_MISMATCH;
     }
     for (unsigned i = 0; i < sizeof items / sizeof items[0]; i++) {
         unsigned bit = (unsigned)__builtin_ctz(items[i].type);
         if ((TypeMask & items[i].type) &&
-            !condition_holds(items[i].have, items[i].want, (unsigned)(ConditionMask >> (3 * bit)) & 7))
+            !condition_holds(items[i].have, items[i].want,
+                             (unsigned)(ConditionMask >> (3 * bit)) & 7))
             return STATUS_REVISION_MISMATCH;
     }
     return STATUS_SUCCESS;
 }
 
-/* ---- time ------------------------------------------------------------------------------------------ */
+/* ---- time
+ * ------------------------------------------------------------------------------------------ */
 
 #define DAY 864000000000ll /* 100 ns in a day */
 
@@ -181,20 +187,22 @@ void NTAPI RtlTimeToTimeFields(PLARGE_INTEGER Time, PTIME_FIELDS TimeFields)
 BOOLEAN NTAPI RtlTimeFieldsToTime(PTIME_FIELDS TimeFields, PLARGE_INTEGER Time)
 {
     const TIME_FIELDS *f = TimeFields;
-    if (f->Year < 1601 || f->Month < 1 || f->Month > 12 || f->Day < 1 || f->Hour < 0 || f->Hour > 23 ||
-        f->Minute < 0 || f->Minute > 59 || f->Second < 0 || f->Second > 59 || f->Milliseconds < 0 ||
-        f->Milliseconds > 999)
+    if (f->Year < 1601 || f->Month < 1 || f->Month > 12 || f->Day < 1 || f->Hour < 0 ||
+        f->Hour > 23 || f->Minute < 0 || f->Minute > 59 || f->Second < 0 || f->Second > 59 ||
+        f->Milliseconds < 0 || f->Milliseconds > 999)
         return FALSE;
     LONGLONG first = days_to(f->Year, (unsigned)f->Month);
-    LONGLONG next = f->Month == 12 ? days_to(f->Year + 1, 1) : days_to(f->Year, (unsigned)f->Month + 1);
+    LONGLONG next =
+        f->Month == 12 ? days_to(f->Year + 1, 1) : days_to(f->Year, (unsigned)f->Month + 1);
     if (f->Day > next - first)
         return FALSE;
-    Time->QuadPart = (first + f->Day - 1) * DAY + f->Hour * 36000000000ll + f->Minute * 600000000ll +
-                     f->Second * 10000000ll + f->Milliseconds * 10000ll;
+    Time->QuadPart = (first + f->Day - 1) * DAY + f->Hour * 36000000000ll +
+                     f->Minute * 600000000ll + f->Second * 10000000ll + f->Milliseconds * 10000ll;
     return TRUE;
 }
 
-/* ---- bits ------------------------------------------------------------------------------------------ */
+/* ---- bits
+ * ------------------------------------------------------------------------------------------ */
 
 /* -1: none. nf-wdm-rtlfindleastsignificantbit.md */
 CCHAR NTAPI RtlFindLeastSignificantBit(ULONGLONG Set)
@@ -212,11 +220,12 @@ ULONG NTAPI RtlNumberOfSetBitsUlongPtr(ULONG_PTR Target)
     return (ULONG)__builtin_popcountll(Target);
 }
 
-/* ---- random ---------------------------------------------------------------------------------------- */
+/* ---- random
+ * ---------------------------------------------------------------------------------------- */
 
 /*
- * A number from 0 to MAXLONG - 1 from *Seed, which becomes the next seed. Depends on nothing else, so
- * that equal runs stay equal. PASSIVE_LEVEL on Windows. nf-ntifs-rtlrandomex.md
+ * A number from 0 to MAXLONG - 1 from *Seed, which becomes the next seed. Depends on nothing else,
+ * so that equal runs stay equal. PASSIVE_LEVEL on Windows. nf-ntifs-rtlrandomex.md
  */
 extern ULONG NTAPI RtlRandomEx(PULONG Seed);
 ULONG NTAPI RtlRandomEx(PULONG Seed)
@@ -246,7 +255,9 @@ NTSTATUS NTAPI ExUuidCreate(UUID *Uuid)
     if (umn__sched_backend() == UMN_BACKEND_EXPLORE) {
         uint64_t n = __atomic_add_fetch(&uuids, 1, __ATOMIC_RELAXED);
         for (int i = 0; i < 16; i++)
-            bytes[i] = (unsigned char)((n * 0x9e3779b97f4a7c15ull + (uint64_t)i * 0xbf58476d1ce4e5b9ull) >> (8 * (i % 7)));
+            bytes[i] =
+                (unsigned char)((n * 0x9e3779b97f4a7c15ull + (uint64_t)i * 0xbf58476d1ce4e5b9ull) >>
+                                (8 * (i % 7)));
     } else {
         plat_random(bytes, sizeof bytes);
     }

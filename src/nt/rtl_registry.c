@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Registry helpers of the run-time library: keys relative to well-known ones, and the query table of
- * RtlQueryRegistryValues. No state. PASSIVE_LEVEL.
+ * Registry helpers of the run-time library: keys relative to well-known ones, and the query table
+ * of RtlQueryRegistryValues. No state. PASSIVE_LEVEL.
  */
 #include "nt/private.h"
 
@@ -21,7 +21,8 @@ static NTSTATUS open_relative(ULONG relative, const WCHAR *path, bool create, vo
         [RTL_REGISTRY_ABSOLUTE] = "",
         [RTL_REGISTRY_SERVICES] = "\\Registry\\Machine\\System\\CurrentControlSet\\Services",
         [RTL_REGISTRY_CONTROL] = "\\Registry\\Machine\\System\\CurrentControlSet\\Control",
-        [RTL_REGISTRY_WINDOWS_NT] = "\\Registry\\Machine\\Software\\Microsoft\\Windows NT\\CurrentVersion",
+        [RTL_REGISTRY_WINDOWS_NT] =
+            "\\Registry\\Machine\\Software\\Microsoft\\Windows NT\\CurrentVersion",
         [RTL_REGISTRY_DEVICEMAP] = "\\Registry\\Machine\\Hardware\\DeviceMap",
         [RTL_REGISTRY_USER] = "\\Registry\\User\\.Default",
     };
@@ -68,8 +69,8 @@ NTSTATUS NTAPI RtlCreateRegistryKey(ULONG RelativeTo, PWSTR Path)
 }
 
 /* Creates the key if it is not there. nf-wdm-rtlwriteregistryvalue.md */
-NTSTATUS NTAPI RtlWriteRegistryValue(ULONG RelativeTo, PCWSTR Path, PCWSTR ValueName, ULONG ValueType,
-                                     PVOID ValueData, ULONG ValueLength)
+NTSTATUS NTAPI RtlWriteRegistryValue(ULONG RelativeTo, PCWSTR Path, PCWSTR ValueName,
+                                     ULONG ValueType, PVOID ValueData, ULONG ValueLength)
 {
     void *key;
     if (!passive("RtlWriteRegistryValue"))
@@ -78,7 +79,8 @@ NTSTATUS NTAPI RtlWriteRegistryValue(ULONG RelativeTo, PCWSTR Path, PCWSTR Value
     if (status < 0)
         return status;
     char *name = ValueName ? umn__utf8(ValueName, SIZE_MAX) : plat_strdup("");
-    status = name ? umn__status_of(umn__registry()->set(zw__key(key), name, ValueType, ValueData, ValueLength))
+    status = name ? umn__status_of(
+                        umn__registry()->set(zw__key(key), name, ValueType, ValueData, ValueLength))
                   : STATUS_INSUFFICIENT_RESOURCES;
     plat_free(name);
     ob__deref(key);
@@ -109,7 +111,8 @@ NTSTATUS NTAPI RtlDeleteRegistryValue(ULONG RelativeTo, PCWSTR Path, PCWSTR Valu
     return status;
 }
 
-/* ---- query table ----------------------------------------------------------------------------------- */
+/* ---- query table
+ * ----------------------------------------------------------------------------------- */
 
 struct data {
     ULONG type;
@@ -158,7 +161,7 @@ static NTSTATUS direct(void *to, const struct data *v)
     }
     memcpy(&room, to, sizeof room);
     if (room < 0) {
-        if (v->size > (size_t)-(LONGLONG)room)
+        if (v->size > (size_t) - (LONGLONG)room)
             return STATUS_BUFFER_TOO_SMALL;
         memcpy(to, v->bytes, v->size);
         return STATUS_SUCCESS;
@@ -171,7 +174,8 @@ static NTSTATUS direct(void *to, const struct data *v)
     return STATUS_SUCCESS;
 }
 
-static NTSTATUS call(const RTL_QUERY_REGISTRY_TABLE *e, const WCHAR *name, const struct data *v, void *context)
+static NTSTATUS call(const RTL_QUERY_REGISTRY_TABLE *e, const WCHAR *name, const struct data *v,
+                     void *context)
 {
     umn__point(UMN_OP_CALLBACK, e);
     NTSTATUS status = e->QueryRoutine((PWSTR)(uintptr_t)name, v->type, (PVOID)(uintptr_t)v->bytes,
@@ -180,7 +184,8 @@ static NTSTATUS call(const RTL_QUERY_REGISTRY_TABLE *e, const WCHAR *name, const
 }
 
 /* Each string of a REG_MULTI_SZ goes to the routine as a REG_SZ. */
-static NTSTATUS call_each(const RTL_QUERY_REGISTRY_TABLE *e, const WCHAR *name, const struct data *v, void *context)
+static NTSTATUS call_each(const RTL_QUERY_REGISTRY_TABLE *e, const WCHAR *name,
+                          const struct data *v, void *context)
 {
     const WCHAR *text = v->bytes;
     size_t n = v->size / sizeof *text;
@@ -201,7 +206,8 @@ static WCHAR *expand(const WCHAR *text, size_t n)
 {
     static const struct {
         const WCHAR *name, *value;
-    } env[] = {{u"SystemRoot", u"C:\\Windows"}, {u"windir", u"C:\\Windows"}, {u"SystemDrive", u"C:"}};
+    } env[] = {
+        {u"SystemRoot", u"C:\\Windows"}, {u"windir", u"C:\\Windows"}, {u"SystemDrive", u"C:"}};
     WCHAR *out = plat_alloc((n * 4 + 64) * sizeof *out);
     size_t o = 0, room = n * 4 + 63;
     if (!out)
@@ -224,18 +230,21 @@ static WCHAR *expand(const WCHAR *text, size_t n)
     return out;
 }
 
-static NTSTATUS call_expanded(const RTL_QUERY_REGISTRY_TABLE *e, const WCHAR *name, const struct data *v, void *context)
+static NTSTATUS call_expanded(const RTL_QUERY_REGISTRY_TABLE *e, const WCHAR *name,
+                              const struct data *v, void *context)
 {
     WCHAR *text = expand(v->bytes, v->size / sizeof(WCHAR));
     if (!text)
         return STATUS_NO_MEMORY;
     struct data out = {REG_SZ, text, (umn__wcslen(text) + 1) * sizeof *text};
-    NTSTATUS status = e->Flags & RTL_QUERY_REGISTRY_DIRECT ? direct(e->EntryContext, &out) : call(e, name, &out, context);
+    NTSTATUS status = e->Flags & RTL_QUERY_REGISTRY_DIRECT ? direct(e->EntryContext, &out)
+                                                           : call(e, name, &out, context);
     plat_free(text);
     return status;
 }
 
-static NTSTATUS deliver(const RTL_QUERY_REGISTRY_TABLE *e, const WCHAR *name, const struct data *v, void *context)
+static NTSTATUS deliver(const RTL_QUERY_REGISTRY_TABLE *e, const WCHAR *name, const struct data *v,
+                        void *context)
 {
     bool raw = e->Flags & RTL_QUERY_REGISTRY_NOEXPAND;
     if (v->type == REG_EXPAND_SZ && !raw)
@@ -245,7 +254,8 @@ static NTSTATUS deliver(const RTL_QUERY_REGISTRY_TABLE *e, const WCHAR *name, co
             return STATUS_INVALID_PARAMETER;
         return direct(e->EntryContext, v);
     }
-    return v->type == REG_MULTI_SZ && !raw ? call_each(e, name, v, context) : call(e, name, v, context);
+    return v->type == REG_MULTI_SZ && !raw ? call_each(e, name, v, context)
+                                           : call(e, name, v, context);
 }
 
 /* The entry's default value, when the registry has none. */
@@ -317,20 +327,25 @@ static NTSTATUS query_all(void *key, const RTL_QUERY_REGISTRY_TABLE *e, void *co
         plat_free(name);
         plat_free(bytes);
     }
-    return status < 0 || i || !(e->Flags & RTL_QUERY_REGISTRY_REQUIRED) ? status : STATUS_OBJECT_NAME_NOT_FOUND;
+    return status < 0 || i || !(e->Flags & RTL_QUERY_REGISTRY_REQUIRED)
+               ? status
+               : STATUS_OBJECT_NAME_NOT_FOUND;
 }
 
 static NTSTATUS query_entry(void *key, const RTL_QUERY_REGISTRY_TABLE *e, void *context)
 {
     const struct data nothing = {REG_NONE, NULL, 0};
     if (e->Flags & RTL_QUERY_REGISTRY_DIRECT)
-        return e->QueryRoutine || !e->Name ? STATUS_INVALID_PARAMETER : query_value(key, e, context);
+        return e->QueryRoutine || !e->Name ? STATUS_INVALID_PARAMETER
+                                           : query_value(key, e, context);
     if (!e->QueryRoutine)
-        return e->Flags & (RTL_QUERY_REGISTRY_SUBKEY | RTL_QUERY_REGISTRY_TOPKEY) ? STATUS_SUCCESS
-                                                                                  : STATUS_INVALID_PARAMETER;
+        return e->Flags & (RTL_QUERY_REGISTRY_SUBKEY | RTL_QUERY_REGISTRY_TOPKEY)
+                   ? STATUS_SUCCESS
+                   : STATUS_INVALID_PARAMETER;
     if (e->Flags & RTL_QUERY_REGISTRY_NOVALUE)
         return call(e, e->Name, &nothing, context);
-    return e->Name && !(e->Flags & RTL_QUERY_REGISTRY_SUBKEY) ? query_value(key, e, context) : query_all(key, e, context);
+    return e->Name && !(e->Flags & RTL_QUERY_REGISTRY_SUBKEY) ? query_value(key, e, context)
+                                                              : query_all(key, e, context);
 }
 
 /* The key that the entries from `e` on are about; *key is replaced. */
@@ -361,8 +376,9 @@ static NTSTATUS move_to(void *top, const RTL_QUERY_REGISTRY_TABLE *e, void **key
 }
 
 /* Queries values by a table that ends with an empty entry. nf-wdm-rtlqueryregistryvalues.md */
-NTSTATUS NTAPI RtlQueryRegistryValues(ULONG RelativeTo, PCWSTR Path, PRTL_QUERY_REGISTRY_TABLE QueryTable,
-                                      PVOID Context, PVOID Environment)
+NTSTATUS NTAPI RtlQueryRegistryValues(ULONG RelativeTo, PCWSTR Path,
+                                      PRTL_QUERY_REGISTRY_TABLE QueryTable, PVOID Context,
+                                      PVOID Environment)
 {
     void *top, *key;
     bool skip = false; /* inside an optional subkey that is not there */
@@ -370,12 +386,14 @@ NTSTATUS NTAPI RtlQueryRegistryValues(ULONG RelativeTo, PCWSTR Path, PRTL_QUERY_
         return STATUS_UNSUCCESSFUL;
     NTSTATUS status = open_relative(RelativeTo, Path, false, &top);
     if (status < 0)
-        return status == STATUS_OBJECT_NAME_NOT_FOUND && (RelativeTo & RTL_REGISTRY_OPTIONAL) ? STATUS_SUCCESS
-                                                                                            : status;
+        return status == STATUS_OBJECT_NAME_NOT_FOUND && (RelativeTo & RTL_REGISTRY_OPTIONAL)
+                   ? STATUS_SUCCESS
+                   : status;
     ob__ref(top);
     key = top;
     for (PRTL_QUERY_REGISTRY_TABLE e = QueryTable; status >= 0; e++) {
-        if (!e->QueryRoutine && !e->Name && !(e->Flags & (RTL_QUERY_REGISTRY_SUBKEY | RTL_QUERY_REGISTRY_TOPKEY)))
+        if (!e->QueryRoutine && !e->Name &&
+            !(e->Flags & (RTL_QUERY_REGISTRY_SUBKEY | RTL_QUERY_REGISTRY_TOPKEY)))
             break;
         if (e->Flags & (RTL_QUERY_REGISTRY_SUBKEY | RTL_QUERY_REGISTRY_TOPKEY))
             skip = false;
@@ -385,7 +403,8 @@ NTSTATUS NTAPI RtlQueryRegistryValues(ULONG RelativeTo, PCWSTR Path, PRTL_QUERY_
             skip = true;
         }
         if (status >= 0)
-            status = skip ? (e->Flags & RTL_QUERY_REGISTRY_SUBKEY || !e->Name || (!e->QueryRoutine && !(e->Flags & RTL_QUERY_REGISTRY_DIRECT))
+            status = skip ? (e->Flags & RTL_QUERY_REGISTRY_SUBKEY || !e->Name ||
+                                     (!e->QueryRoutine && !(e->Flags & RTL_QUERY_REGISTRY_DIRECT))
                                  ? STATUS_SUCCESS
                                  : deliver_default(e, Context))
                           : query_entry(key, e, Context);

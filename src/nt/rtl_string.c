@@ -50,7 +50,8 @@ NTSTATUS NTAPI RtlAppendUnicodeStringToString(PUNICODE_STRING Destination, PCUNI
 /* nf-wdm-rtlappendunicodetostring.md */
 NTSTATUS NTAPI RtlAppendUnicodeToString(PUNICODE_STRING Destination, PCWSTR Source)
 {
-    return Source ? append(Destination, Source, umn__wcslen(Source) * sizeof(WCHAR)) : STATUS_SUCCESS;
+    return Source ? append(Destination, Source, umn__wcslen(Source) * sizeof(WCHAR))
+                  : STATUS_SUCCESS;
 }
 
 /* < 0, 0, > 0. Lengths in characters. nf-wdm-rtlcompareunicodestrings.md */
@@ -73,8 +74,9 @@ LONG NTAPI RtlCompareUnicodeStrings(PCWCH String1, SIZE_T String1Length, PCWCH S
 LONG NTAPI RtlCompareUnicodeString(PCUNICODE_STRING String1, PCUNICODE_STRING String2,
                                    BOOLEAN CaseInSensitive)
 {
-    return RtlCompareUnicodeStrings(String1->Buffer, String1->Length / sizeof(WCHAR), String2->Buffer,
-                                    String2->Length / sizeof(WCHAR), CaseInSensitive);
+    return RtlCompareUnicodeStrings(String1->Buffer, String1->Length / sizeof(WCHAR),
+                                    String2->Buffer, String2->Length / sizeof(WCHAR),
+                                    CaseInSensitive);
 }
 
 /* nf-wdm-rtlequalunicodestring.md */
@@ -134,7 +136,8 @@ static bool make_room(PUNICODE_STRING s, size_t bytes, bool terminate)
 }
 
 /* PASSIVE_LEVEL. STATUS_NO_MEMORY, STATUS_BUFFER_OVERFLOW. nf-ntddk-rtlupcaseunicodestring.md */
-NTSTATUS NTAPI RtlUpcaseUnicodeString(PUNICODE_STRING DestinationString, PCUNICODE_STRING SourceString,
+NTSTATUS NTAPI RtlUpcaseUnicodeString(PUNICODE_STRING DestinationString,
+                                      PCUNICODE_STRING SourceString,
                                       BOOLEAN AllocateDestinationString)
 {
     if (AllocateDestinationString) {
@@ -171,7 +174,8 @@ NTSTATUS NTAPI RtlHashUnicodeString(PCUNICODE_STRING String, BOOLEAN CaseInSensi
     return STATUS_SUCCESS;
 }
 
-/* ---- numbers -------------------------------------------------------------------------------------- */
+/* ---- numbers
+ * -------------------------------------------------------------------------------------- */
 
 static NTSTATUS put_number(ULONGLONG value, ULONG base, PUNICODE_STRING s)
 {
@@ -263,7 +267,8 @@ NTSTATUS NTAPI RtlUnicodeStringToInt64(PCUNICODE_STRING String, ULONG Base, PLON
     return status;
 }
 
-/* ---- GUIDs ---------------------------------------------------------------------------------------- */
+/* ---- GUIDs
+ * ---------------------------------------------------------------------------------------- */
 
 #define GUID_CHARS 38 /* {xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx} */
 

@@ -81,7 +81,10 @@ int umn__stricmp(const char *a, const char *b)
 static size_t utf8_next(const unsigned char *s, size_t left, uint32_t *out)
 {
     unsigned lead = s[0];
-    size_t n = lead < 0x80 ? 1 : lead >= 0xc2 && lead < 0xe0 ? 2 : lead >= 0xe0 && lead < 0xf0 ? 3 : 4;
+    size_t n = lead < 0x80                   ? 1
+               : lead >= 0xc2 && lead < 0xe0 ? 2
+               : lead >= 0xe0 && lead < 0xf0 ? 3
+                                             : 4;
     if (n == 1) {
         *out = lead;
         return 1;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Registry keys for drivers: handles over struct umn_registry_ops. A key object holds one opened key
- * and its path. All functions at PASSIVE_LEVEL; they return what the registry answers, as NTSTATUS.
+ * Registry keys for drivers: handles over struct umn_registry_ops. A key object holds one opened
+ * key and its path. All functions at PASSIVE_LEVEL; they return what the registry answers, as
+ * NTSTATUS.
  */
 #include "nt/private.h"
 
@@ -12,7 +13,8 @@ struct key {
     char *path;
 };
 
-/* ---- who keeps the registry ----------------------------------------------------------------------- */
+/* ---- who keeps the registry
+ * ----------------------------------------------------------------------- */
 
 static int none_open(void *base, const char *path, bool create, void **key)
 {
@@ -46,8 +48,9 @@ static int none_del_value(void *key, const char *name)
 {
     return UMN_ENOTSUP;
 }
-static const struct umn_registry_ops none = {none_open,     none_close,      none_get,     none_set,
-                                             none_enum_key, none_enum_value, none_del_key, none_del_value};
+static const struct umn_registry_ops none = {none_open,    none_close,    none_get,
+                                             none_set,     none_enum_key, none_enum_value,
+                                             none_del_key, none_del_value};
 static const struct umn_registry_ops *registry = &none;
 
 void umn__registry_set(const struct umn_registry_ops *ops)
@@ -60,7 +63,8 @@ const struct umn_registry_ops *umn__registry(void)
     return registry;
 }
 
-/* ---- opening --------------------------------------------------------------------------------------- */
+/* ---- opening
+ * --------------------------------------------------------------------------------------- */
 
 static void key_destroy(void *body)
 {
@@ -86,7 +90,8 @@ NTSTATUS zw__key_open(void *base_key, const char *path, bool create, void **body
     struct key *k = ob__create(OB_KEY, sizeof *k, NULL, key_destroy);
     if (!k)
         return STATUS_INSUFFICIENT_RESOURCES;
-    k->path = base ? plat_asprintf("%s%s%s", base->path, path[0] ? "\\" : "", path) : plat_strdup(path);
+    k->path =
+        base ? plat_asprintf("%s%s%s", base->path, path[0] ? "\\" : "", path) : plat_strdup(path);
     if (!k->path) {
         ob__deref(k);
         return STATUS_INSUFFICIENT_RESOURCES;
@@ -206,10 +211,12 @@ NTSTATUS NTAPI ZwCreateKey(PHANDLE KeyHandle, ACCESS_MASK DesiredAccess,
     return give_handle(key, KeyHandle);
 }
 
-/* ---- writing ---------------------------------------------------------------------------------------- */
+/* ---- writing
+ * ---------------------------------------------------------------------------------------- */
 
 /* Key of a handle (referenced) and the UTF-8 of a value's name. */
-static NTSTATUS key_and_name(HANDLE handle, const UNICODE_STRING *name, struct key **key, char **text)
+static NTSTATUS key_and_name(HANDLE handle, const UNICODE_STRING *name, struct key **key,
+                             char **text)
 {
     void *body;
     NTSTATUS status = ob__handle_get(handle, OB_KEY, &body);

@@ -35,7 +35,7 @@ static void put_ulong(const struct answer *a, size_t offset, size_t value)
 static NTSTATUS outcome(const struct answer *a, size_t fixed, size_t full, ULONG *result)
 {
     *result = (ULONG)full;
-    return a->length < fixed ? STATUS_BUFFER_TOO_SMALL
+    return a->length < fixed  ? STATUS_BUFFER_TOO_SMALL
            : a->length < full ? STATUS_BUFFER_OVERFLOW
                               : STATUS_SUCCESS;
 }
@@ -110,8 +110,8 @@ static NTSTATUS answer_value(const struct value *v, KEY_VALUE_INFORMATION_CLASS 
     return outcome(&a, fixed, full, result);
 }
 
-/* STATUS_OBJECT_NAME_NOT_FOUND: no such value. The name comes back as it was asked for, in that case.
- * nf-wdm-zwqueryvaluekey.md */
+/* STATUS_OBJECT_NAME_NOT_FOUND: no such value. The name comes back as it was asked for, in that
+ * case. nf-wdm-zwqueryvaluekey.md */
 NTSTATUS NTAPI ZwQueryValueKey(HANDLE KeyHandle, PUNICODE_STRING ValueName,
                                KEY_VALUE_INFORMATION_CLASS KeyValueInformationClass,
                                PVOID KeyValueInformation, ULONG Length, PULONG ResultLength)
@@ -132,9 +132,9 @@ NTSTATUS NTAPI ZwQueryValueKey(HANDLE KeyHandle, PUNICODE_STRING ValueName,
     status = umn__status_of(umn__registry()->get(zw__key(body), name, &v.type, &data, &v.size));
     if (status >= 0) {
         v.data = data;
-        status = answer_value(&v, KeyValueInformationClass,
-                              (struct answer){KeyValueInformation, KeyValueInformation ? Length : 0},
-                              ResultLength);
+        status = answer_value(
+            &v, KeyValueInformationClass,
+            (struct answer){KeyValueInformation, KeyValueInformation ? Length : 0}, ResultLength);
         plat_free(data);
     }
     plat_free(name);
@@ -161,9 +161,9 @@ NTSTATUS NTAPI ZwEnumerateValueKey(HANDLE KeyHandle, ULONG Index,
     if (!err) {
         v.name = name;
         v.data = data;
-        status = answer_value(&v, KeyValueInformationClass,
-                              (struct answer){KeyValueInformation, KeyValueInformation ? Length : 0},
-                              ResultLength);
+        status = answer_value(
+            &v, KeyValueInformationClass,
+            (struct answer){KeyValueInformation, KeyValueInformation ? Length : 0}, ResultLength);
         plat_free(name);
         plat_free(data);
     }
@@ -171,7 +171,8 @@ NTSTATUS NTAPI ZwEnumerateValueKey(HANDLE KeyHandle, ULONG Index,
     return status;
 }
 
-/* ---- keys ------------------------------------------------------------------------------------------ */
+/* ---- keys
+ * ------------------------------------------------------------------------------------------ */
 
 struct counts {
     size_t keys, values, key_name, value_name, data; /* name lengths in bytes of UTF-16 */
@@ -201,7 +202,8 @@ static int count_key(void *key, struct counts *c)
     }
     if (err != UMN_ENOENT)
         return err;
-    for (; !(err = ops->enum_value(key, (unsigned)c->values, &name, &type, &data, &size)); c->values++) {
+    for (; !(err = ops->enum_value(key, (unsigned)c->values, &name, &type, &data, &size));
+         c->values++) {
         size_t n = wide_bytes(name);
         c->value_name = n > c->value_name ? n : c->value_name;
         c->data = size > c->data ? size : c->data;
@@ -212,8 +214,8 @@ static int count_key(void *key, struct counts *c)
 }
 
 /* The registry keeps no times of last writing: they are zero. */
-static NTSTATUS answer_key(void *key, const char *path, KEY_INFORMATION_CLASS class, struct answer a,
-                           ULONG *result)
+static NTSTATUS answer_key(void *key, const char *path, KEY_INFORMATION_CLASS class,
+                           struct answer a, ULONG *result)
 {
     const LARGE_INTEGER never = {0};
     struct counts c = {0};
@@ -285,8 +287,9 @@ NTSTATUS NTAPI ZwQueryKey(HANDLE KeyHandle, KEY_INFORMATION_CLASS KeyInformation
 }
 
 /* STATUS_NO_MORE_ENTRIES past the last subkey. nf-wdm-zwenumeratekey.md */
-NTSTATUS NTAPI ZwEnumerateKey(HANDLE KeyHandle, ULONG Index, KEY_INFORMATION_CLASS KeyInformationClass,
-                              PVOID KeyInformation, ULONG Length, PULONG ResultLength)
+NTSTATUS NTAPI ZwEnumerateKey(HANDLE KeyHandle, ULONG Index,
+                              KEY_INFORMATION_CLASS KeyInformationClass, PVOID KeyInformation,
+                              ULONG Length, PULONG ResultLength)
 {
     const struct umn_registry_ops *ops = umn__registry();
     void *body, *sub = NULL;
@@ -304,8 +307,9 @@ NTSTATUS NTAPI ZwEnumerateKey(HANDLE KeyHandle, ULONG Index, KEY_INFORMATION_CLA
     err = ops->open(zw__key(body), name, false, &sub);
     status = umn__status_of(err);
     if (!err) {
-        status = answer_key(sub, name, KeyInformationClass,
-                            (struct answer){KeyInformation, KeyInformation ? Length : 0}, ResultLength);
+        status =
+            answer_key(sub, name, KeyInformationClass,
+                       (struct answer){KeyInformation, KeyInformation ? Length : 0}, ResultLength);
         ops->close(sub);
     }
     plat_free(name);

@@ -116,8 +116,8 @@ int plat_dl_range(void *handle, uintptr_t *from, uintptr_t *to)
 
 static int error_of(int e)
 {
-    return e == ENOENT || e == ENOTDIR ? UMN_ENOENT
-           : e == EACCES || e == EPERM ? UMN_EPERM
+    return e == ENOENT || e == ENOTDIR                 ? UMN_ENOENT
+           : e == EACCES || e == EPERM                 ? UMN_EPERM
            : e == ENOMEM || e == EMFILE || e == ENFILE ? UMN_ENOMEM
                                                        : UMN_EIO;
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What the tests of src/nt share: a scenario runs on the explore back end as the first system
- * thread, once as it is, then once for each of its allocations with that one failing, then on random
- * schedules. A scenario may not longjmp out of a context: CHECK keeps the first failure.
+ * thread, once as it is, then once for each of its allocations with that one failing, then on
+ * random schedules. A scenario may not longjmp out of a context: CHECK keeps the first failure.
  */
 #ifndef NT_HARNESS_H
 #define NT_HARNESS_H

@@ -47,7 +47,8 @@ static int compile(const char *name, const char *source, const char *options)
     const char *cc = getenv("CC");
     snprintf(source_name, sizeof source_name, "%s.c", name);
     write_file(source_name, source, strlen(source));
-    snprintf(command, sizeof command, "cd %s && %s -shared -fPIC -fms-extensions -o %s.so %s.c %s 2>&1", folder,
+    snprintf(command, sizeof command,
+             "cd %s && %s -shared -fPIC -fms-extensions -o %s.so %s.c %s 2>&1", folder,
              cc && *cc ? cc : "clang", name, name, options);
     return system(command);
 }
@@ -56,21 +57,27 @@ static int compile(const char *name, const char *source, const char *options)
 
 static int setup(void **state)
 {
-    static const char counting[] = "unsigned char __attribute__((ms_abi)) KeGetCurrentIrql(void);\n"
-                                   "static int n, table[1000] = {1}; int *self = &n;\n" ENTRY
-                                   " { return n++ * 10 + KeGetCurrentIrql() + table[0] + (self != &n); }\n";
+    static const char counting[] =
+        "unsigned char __attribute__((ms_abi)) KeGetCurrentIrql(void);\n"
+        "static int n, table[1000] = {1}; int *self = &n;\n" ENTRY
+        " { return n++ * 10 + KeGetCurrentIrql() + table[0] + (self != &n); }\n";
     if (!mkdtemp(folder))
         return -1;
-    umn__image_export("KeGetCurrentIrql"); /* keeps the function in a program that links statically */
+    umn__export("KeGetCurrentIrql"); /* keeps the function in a program that links statically */
     return compile("good", counting, "") || compile("sticky", counting, "-Wl,-z,nodelete") ||
-           compile("missing", "void NdisNoSuchThing(void); void ExNoSuchOther(void); void __attribute__((weak)) Weak(void);\n" ENTRY
-                              " { NdisNoSuchThing(); ExNoSuchOther(); if (Weak) Weak(); return 0; }\n", "") ||
+           compile("missing",
+                   "void NdisNoSuchThing(void); void ExNoSuchOther(void); void "
+                   "__attribute__((weak)) Weak(void);\n" ENTRY
+                   " { NdisNoSuchThing(); ExNoSuchOther(); if (Weak) Weak(); return 0; }\n",
+                   "") ||
            compile("noentry", "int SomethingElse(void) { return 0; }\n", "") ||
            compile("data", "int DriverEntry = 3;\n", "") ||
            compile("libhelper", "int Helper(void) { return 5; }\n", "") ||
-           compile("needs", "int Helper(void);\n" ENTRY " { return Helper(); }\n", "-L. -l:libhelper.so") ||
+           compile("needs", "int Helper(void);\n" ENTRY " { return Helper(); }\n",
+                   "-L. -l:libhelper.so") ||
            compile("static_helper", "int Helper(void);\n" ENTRY " { return Helper(); }\n",
-                   "-L. -l:libhelper.so -Wl,-soname,x && mkdir -p sub && ln -sf ../libhelper.so sub/libhelper.so");
+                   "-L. -l:libhelper.so -Wl,-soname,x && mkdir -p sub && ln -sf ../libhelper.so "
+                   "sub/libhelper.so");
 }
 
 static int teardown(void **state)
@@ -282,20 +289,20 @@ static void test_builtin(void **state)
 
 static void test_exports(void **state)
 {
-    assert_ptr_equal(umn__image_export("KeGetCurrentIrql"), KeGetCurrentIrql);
-    assert_null(umn__image_export("KeNoSuchThing"));
-    assert_null(umn__image_export("malloc"));
-    assert_null(umn__image_export("plat_alloc"));
-    assert_null(umn__image_export("_end"));
+    assert_ptr_equal(umn__export("KeGetCurrentIrql"), KeGetCurrentIrql);
+    assert_null(umn__export("KeNoSuchThing"));
+    assert_null(umn__export("malloc"));
+    assert_null(umn__export("plat_alloc"));
+    assert_null(umn__export("_end"));
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_refusals), cmocka_unit_test(test_fresh),
+        cmocka_unit_test(test_refusals),       cmocka_unit_test(test_fresh),
         cmocka_unit_test(test_fresh_nodelete), cmocka_unit_test(test_replaced),
-        cmocka_unit_test(test_allocations), cmocka_unit_test(test_damaged),
-        cmocka_unit_test(test_builtin), cmocka_unit_test(test_exports),
+        cmocka_unit_test(test_allocations),    cmocka_unit_test(test_damaged),
+        cmocka_unit_test(test_builtin),        cmocka_unit_test(test_exports),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* The kernel part of src/nt: waits, timers, DPCs, locks, threads, work items, and what is reported. */
+/* The kernel part of src/nt: waits, timers, DPCs, locks, threads, work items, and what is reported.
+ */
 #include "nt_harness.h"
 
-/* ---- events and waits --------------------------------------------------------------------------- */
+/* ---- events and waits ---------------------------------------------------------------------------
+ */
 
 struct pair {
     KEVENT a, b;
@@ -45,16 +47,21 @@ static void waits(void *arg)
     CHECK(KeWaitForSingleObject(&p.b, Executive, KernelMode, FALSE, NULL) == STATUS_SUCCESS);
     CHECK(KeReadStateEvent(&p.b) != 0);
     /* Any: the lowest index that is signaled. All: nothing is consumed until all are. */
-    CHECK(KeWaitForMultipleObjects(2, both, WaitAny, Executive, KernelMode, FALSE, NULL, NULL) == 1);
-    CHECK(KeWaitForMultipleObjects(2, both, WaitAll, Executive, KernelMode, FALSE, &ms, NULL) == STATUS_TIMEOUT);
+    CHECK(KeWaitForMultipleObjects(2, both, WaitAny, Executive, KernelMode, FALSE, NULL, NULL) ==
+          1);
+    CHECK(KeWaitForMultipleObjects(2, both, WaitAll, Executive, KernelMode, FALSE, &ms, NULL) ==
+          STATUS_TIMEOUT);
     KeClearEvent(&p.b);
     KeSetEvent(&p.a, 0, FALSE);
-    CHECK(KeWaitForMultipleObjects(2, both, WaitAll, Executive, KernelMode, FALSE, &ms, NULL) == STATUS_TIMEOUT);
+    CHECK(KeWaitForMultipleObjects(2, both, WaitAll, Executive, KernelMode, FALSE, &ms, NULL) ==
+          STATUS_TIMEOUT);
     CHECK(KeReadStateEvent(&p.a) != 0);
-    CHECK(KeWaitForMultipleObjects(2, both, WaitAny, Executive, KernelMode, FALSE, NULL, NULL) == 0);
+    CHECK(KeWaitForMultipleObjects(2, both, WaitAny, Executive, KernelMode, FALSE, NULL, NULL) ==
+          0);
 
     NEED(umn__ctx_spawn(&ctx, set_after, &p, "setter") == 0, out);
-    CHECK(KeWaitForMultipleObjects(2, both, WaitAll, Executive, KernelMode, FALSE, &late, NULL) == STATUS_SUCCESS);
+    CHECK(KeWaitForMultipleObjects(2, both, WaitAll, Executive, KernelMode, FALSE, &late, NULL) ==
+          STATUS_SUCCESS);
     CHECK(KeReadStateEvent(&p.a) == 0 && KeReadStateEvent(&p.b) != 0);
     umn__ctx_join(ctx);
 out:;
@@ -172,7 +179,8 @@ static void test_wait_errors(void **state)
     explore(wait_errors, 4);
 }
 
-/* ---- mutexes ------------------------------------------------------------------------------------- */
+/* ---- mutexes
+ * ------------------------------------------------------------------------------------- */
 
 static void mutex_other(void *arg)
 {
@@ -299,7 +307,8 @@ static void test_fast_mutexes(void **state)
     explore(fast_mutexes, 0);
 }
 
-/* ---- DPCs and timers ------------------------------------------------------------------------------ */
+/* ---- DPCs and timers
+ * ------------------------------------------------------------------------------ */
 
 struct dpcs {
     KDPC dpc, target;
@@ -461,7 +470,8 @@ static void test_timer_race(void **state)
     explore(timer_race, 0);
 }
 
-/* ---- spin locks ----------------------------------------------------------------------------------- */
+/* ---- spin locks
+ * ----------------------------------------------------------------------------------- */
 
 struct spin {
     KSPIN_LOCK lock, queued;
@@ -572,7 +582,8 @@ static void test_self_deadlock(void **state)
     umn__report_quiet(false);
 }
 
-/* ---- threads, work items, run-down ---------------------------------------------------------------- */
+/* ---- threads, work items, run-down
+ * ---------------------------------------------------------------- */
 
 static int thread_steps;
 
@@ -594,8 +605,11 @@ static void threads(void *arg)
         HANDLE handle;
         PVOID thread;
         thread_steps = 0;
-        NEED(PsCreateSystemThread(&handle, 0, NULL, NULL, NULL, thread_routine, i ? arg : &handle) >= 0, out);
-        CHECK(ObReferenceObjectByHandle(handle, 0, *PsThreadType, KernelMode, &thread, NULL) == STATUS_SUCCESS);
+        NEED(PsCreateSystemThread(&handle, 0, NULL, NULL, NULL, thread_routine,
+                                  i ? arg : &handle) >= 0,
+             out);
+        CHECK(ObReferenceObjectByHandle(handle, 0, *PsThreadType, KernelMode, &thread, NULL) ==
+              STATUS_SUCCESS);
         CHECK(ZwClose(handle) == STATUS_SUCCESS);
         CHECK(KeWaitForSingleObject(thread, Executive, KernelMode, FALSE, NULL) == STATUS_SUCCESS);
         CHECK(thread_steps == (i ? 11 : 1));
@@ -617,7 +631,8 @@ static void thread_errors(void *arg)
 {
     PVOID object;
     CHECK(ZwClose((HANDLE)(uintptr_t)0x44) == STATUS_INVALID_HANDLE);
-    CHECK(ObReferenceObjectByHandle((HANDLE)(uintptr_t)8, 0, NULL, KernelMode, &object, NULL) == STATUS_INVALID_HANDLE);
+    CHECK(ObReferenceObjectByHandle((HANDLE)(uintptr_t)8, 0, NULL, KernelMode, &object, NULL) ==
+          STATUS_INVALID_HANDLE);
     CHECK(object == NULL && RULE("ObjectReference") == 2);
 }
 
@@ -708,7 +723,8 @@ static void test_rundowns(void **state)
     explore(rundowns, 0);
 }
 
-/* ---- bug checks ------------------------------------------------------------------------------------ */
+/* ---- bug checks
+ * ------------------------------------------------------------------------------------ */
 
 static jmp_buf bugcheck_frame;
 static ULONG bugcheck_code;
@@ -743,15 +759,15 @@ static void test_bugcheck(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_waits),        cmocka_unit_test(test_crowds),
-        cmocka_unit_test(test_wait_errors),  cmocka_unit_test(test_mutexes),
-        cmocka_unit_test(test_mutex_errors), cmocka_unit_test(test_fast_mutexes),
-        cmocka_unit_test(test_dpcs),         cmocka_unit_test(test_dpc_error),
-        cmocka_unit_test(test_timers),       cmocka_unit_test(test_timer_race),
-        cmocka_unit_test(test_spin_locks),   cmocka_unit_test(test_spin_errors),
+        cmocka_unit_test(test_waits),         cmocka_unit_test(test_crowds),
+        cmocka_unit_test(test_wait_errors),   cmocka_unit_test(test_mutexes),
+        cmocka_unit_test(test_mutex_errors),  cmocka_unit_test(test_fast_mutexes),
+        cmocka_unit_test(test_dpcs),          cmocka_unit_test(test_dpc_error),
+        cmocka_unit_test(test_timers),        cmocka_unit_test(test_timer_race),
+        cmocka_unit_test(test_spin_locks),    cmocka_unit_test(test_spin_errors),
         cmocka_unit_test(test_self_deadlock), cmocka_unit_test(test_threads),
         cmocka_unit_test(test_thread_errors), cmocka_unit_test(test_work_items),
-        cmocka_unit_test(test_rundowns),     cmocka_unit_test(test_bugcheck),
+        cmocka_unit_test(test_rundowns),      cmocka_unit_test(test_bugcheck),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -11,7 +11,8 @@
 #endif
 #define TAG 0x74736554u /* 'Test' */
 
-/* ---- pool ---------------------------------------------------------------------------------------- */
+/* ---- pool
+ * ---------------------------------------------------------------------------------------- */
 
 static void pool(void *arg)
 {
@@ -105,8 +106,10 @@ static void lookaside(void *arg)
     LOOKASIDE_LIST_EX list_ex;
     void *p[3] = {0};
     ExInitializeNPagedLookasideList(&list, NULL, NULL, 0, 48, TAG, 0);
-    CHECK(ExInitializeLookasideListEx(&list_ex, NULL, NULL, NonPagedPoolNx, 0, 48, TAG, 0) == STATUS_SUCCESS);
-    CHECK(ExInitializeLookasideListEx(&list_ex, NULL, NULL, NonPagedPoolMustSucceed, 0, 48, TAG, 0) < 0);
+    CHECK(ExInitializeLookasideListEx(&list_ex, NULL, NULL, NonPagedPoolNx, 0, 48, TAG, 0) ==
+          STATUS_SUCCESS);
+    CHECK(ExInitializeLookasideListEx(&list_ex, NULL, NULL, NonPagedPoolMustSucceed, 0, 48, TAG,
+                                      0) < 0);
     for (int round = 0; round < 2; round++) {
         for (int i = 0; i < 3; i++)
             p[i] = ExAllocateFromNPagedLookasideList(&list);
@@ -130,7 +133,8 @@ static void test_lookaside(void **state)
     explore(lookaside, 0);
 }
 
-/* ---- lists --------------------------------------------------------------------------------------- */
+/* ---- lists
+ * --------------------------------------------------------------------------------------- */
 
 struct lists {
     SLIST_HEADER head;
@@ -190,7 +194,8 @@ static void test_lists(void **state)
     explore(lists, 0);
 }
 
-/* ---- MDLs ---------------------------------------------------------------------------------------- */
+/* ---- MDLs
+ * ---------------------------------------------------------------------------------------- */
 
 static void mdls(void *arg)
 {
@@ -240,7 +245,7 @@ static void mdl_errors(void *arg)
     char buffer[16];
     PMDL mdl = IoAllocateMdl(buffer, sizeof buffer, FALSE, FALSE, NULL);
     NEED(mdl, out);
-    MmUnlockPages(mdl);                                /* 0x7c */
+    MmUnlockPages(mdl);                                    /* 0x7c */
     MmGetSystemAddressForMdlSafe(mdl, NormalPagePriority); /* 0xb4 */
     MmUnmapLockedPages(buffer, mdl);
     MmProbeAndLockPages(mdl, KernelMode, IoReadAccess);
@@ -255,7 +260,8 @@ static void test_mdl_errors(void **state)
     explore(mdl_errors, 4);
 }
 
-/* ---- a stack of two devices ------------------------------------------------------------------------ */
+/* ---- a stack of two devices
+ * ------------------------------------------------------------------------ */
 
 #define IOCTL_ECHO CTL_CODE(FILE_DEVICE_NETWORK, 0x800, METHOD_BUFFERED, FILE_ANY_ACCESS)
 #define IOCTL_PEND CTL_CODE(FILE_DEVICE_NETWORK, 0x801, METHOD_OUT_DIRECT, FILE_ANY_ACCESS)
@@ -370,7 +376,8 @@ static DRIVER_OBJECT *lower_driver;
 
 static NTSTATUS NTAPI LowerEntry(PDRIVER_OBJECT Driver, PUNICODE_STRING RegistryPath)
 {
-    static const WCHAR expected[] = u"\\Registry\\Machine\\System\\CurrentControlSet\\Services\\tlower";
+    static const WCHAR expected[] =
+        u"\\Registry\\Machine\\System\\CurrentControlSet\\Services\\tlower";
     CHECK(umn__wcsicmp(RegistryPath->Buffer, expected) == 0);
     CHECK(KeGetCurrentIrql() == PASSIVE_LEVEL);
     Driver->DriverUnload = TestUnload;
@@ -458,7 +465,8 @@ static void pending(void *arg)
         char out[8];
         KeInitializeEvent(&done, NotificationEvent, FALSE);
         *steps = 0;
-        PIRP irp = IoBuildDeviceIoControlRequest(IOCTL_PEND, t.upper, NULL, 0, out, sizeof out, FALSE, &done, &iosb);
+        PIRP irp = IoBuildDeviceIoControlRequest(IOCTL_PEND, t.upper, NULL, 0, out, sizeof out,
+                                                 FALSE, &done, &iosb);
         NEED(irp, down);
         CHECK(irp->MdlAddress && irp->StackCount == 2);
         CHECK(IoCallDriver(t.upper, irp) == STATUS_PENDING);
@@ -542,7 +550,9 @@ static void pnp_irps(void *arg)
 {
     DRIVER_OBJECT *upper;
     BUS_QUERY_ID_TYPE id = BusQueryHardwareIDs;
-    struct umn_devnode node = {.instance_id = "ROOT\\NET\\0001", .driver_key = "{4d36e972-e325-11ce-bfc1-08002be10318}\\0001", .service = "x"};
+    struct umn_devnode node = {.instance_id = "ROOT\\NET\\0001",
+                               .driver_key = "{4d36e972-e325-11ce-bfc1-08002be10318}\\0001",
+                               .service = "x"};
     NEED(stack_up(&upper), out);
     node.pdo = t.lower;
     umn__pdo_set_node(t.lower, &node);
@@ -555,11 +565,14 @@ static void pnp_irps(void *arg)
     WCHAR text[64];
     ULONG n;
     status = IoGetDeviceProperty(t.lower, DevicePropertyEnumeratorName, sizeof text, text, &n);
-    CHECK(status == STATUS_SUCCESS ? n == 10 && umn__wcsicmp(text, u"ROOT") == 0 : plat_alloc_failed());
+    CHECK(status == STATUS_SUCCESS ? n == 10 && umn__wcsicmp(text, u"ROOT") == 0
+                                   : plat_alloc_failed());
     status = IoGetDeviceProperty(t.lower, DevicePropertyDriverKeyName, 4, text, &n);
     CHECK(status == STATUS_BUFFER_TOO_SMALL ? n == 88 : plat_alloc_failed());
-    status = IoGetDeviceProperty(t.lower, DevicePropertyPhysicalDeviceObjectName, sizeof text, text, &n);
-    CHECK(status == STATUS_SUCCESS ? umn__wcsicmp(text, u"\\Device\\Lower") == 0 : plat_alloc_failed());
+    status =
+        IoGetDeviceProperty(t.lower, DevicePropertyPhysicalDeviceObjectName, sizeof text, text, &n);
+    CHECK(status == STATUS_SUCCESS ? umn__wcsicmp(text, u"\\Device\\Lower") == 0
+                                   : plat_alloc_failed());
     umn__pdo_set_node(t.lower, NULL);
     stack_down(upper);
 out:;
@@ -570,7 +583,8 @@ static void test_pnp_irps(void **state)
     explore(pnp_irps, 0);
 }
 
-/* ---- names and links --------------------------------------------------------------------------------- */
+/* ---- names and links
+ * --------------------------------------------------------------------------------- */
 
 static void names(void *arg)
 {
@@ -578,13 +592,15 @@ static void names(void *arg)
     DEVICE_OBJECT *second = NULL;
     FILE_OBJECT *file;
     DEVICE_OBJECT *device;
-    UNICODE_STRING name = RTL_CONSTANT_STRING(u"\\Device\\LOWER"), link = RTL_CONSTANT_STRING(u"\\DosDevices\\Link"),
+    UNICODE_STRING name = RTL_CONSTANT_STRING(u"\\Device\\LOWER"),
+                   link = RTL_CONSTANT_STRING(u"\\DosDevices\\Link"),
                    other = RTL_CONSTANT_STRING(u"\\??\\link");
     NTSTATUS status;
     NEED(stack_up(&upper), out);
     status = IoCreateDevice(lower_driver, 0, &name, 0, 0, FALSE, &second);
     CHECK(status == STATUS_OBJECT_NAME_COLLISION || plat_alloc_failed());
-    status = IoCreateDevice(lower_driver, 0, NULL, 0, FILE_AUTOGENERATED_DEVICE_NAME, FALSE, &second);
+    status =
+        IoCreateDevice(lower_driver, 0, NULL, 0, FILE_AUTOGENERATED_DEVICE_NAME, FALSE, &second);
     CHECK(status == STATUS_SUCCESS ? second->Flags & DO_DEVICE_INITIALIZING : plat_alloc_failed());
     if (status == STATUS_SUCCESS)
         IoDeleteDevice(second);
@@ -594,7 +610,8 @@ static void names(void *arg)
     CHECK(status == STATUS_OBJECT_NAME_COLLISION || plat_alloc_failed());
     status = IoGetDeviceObjectPointer(&other, FILE_READ_DATA, &file, &device);
     if (status == STATUS_SUCCESS) {
-        CHECK(device == t.upper && IoGetRelatedDeviceObject(file) == t.upper && strcmp(steps, "o") == 0);
+        CHECK(device == t.upper && IoGetRelatedDeviceObject(file) == t.upper &&
+              strcmp(steps, "o") == 0);
         ObReferenceObject(file);
         ObDereferenceObject(file);
         ObDereferenceObject(file);
@@ -616,7 +633,8 @@ static void test_names(void **state)
     explore(names, 0);
 }
 
-/* ---- drivers ------------------------------------------------------------------------------------------ */
+/* ---- drivers
+ * ------------------------------------------------------------------------------------------ */
 
 static int hook_calls;
 
@@ -637,7 +655,8 @@ static NTSTATUS NTAPI PlainEntry(PDRIVER_OBJECT Driver, PUNICODE_STRING Registry
     if (status < 0)
         return status;
     CHECK(IoGetDriverObjectExtension(Driver, &hook_calls) == extension);
-    CHECK(IoAllocateDriverObjectExtension(Driver, &hook_calls, 24, &extension) == STATUS_OBJECT_NAME_COLLISION);
+    CHECK(IoAllocateDriverObjectExtension(Driver, &hook_calls, 24, &extension) ==
+          STATUS_OBJECT_NAME_COLLISION);
     Driver->DriverUnload = TestUnload;
     return STATUS_SUCCESS;
 }
@@ -670,7 +689,8 @@ static void test_drivers(void **state)
     explore(drivers, 0);
 }
 
-/* ---- mistakes ----------------------------------------------------------------------------------------- */
+/* ---- mistakes
+ * ----------------------------------------------------------------------------------------- */
 
 static void io_errors(void *arg)
 {

@@ -2,12 +2,15 @@
 /* Strings, numbers, time, bitmaps, DbgPrint; registry functions over a small registry in memory. */
 #include "nt_harness.h"
 
-/* ---- text ----------------------------------------------------------------------------------------- */
+/* ---- text
+ * ----------------------------------------------------------------------------------------- */
 
 static void text(void *arg)
 {
-    static const char *const good[] = {"", "abc", "\xc3\xa4\xe2\x82\xac", "\xf0\x9f\x98\x80x", "\xef\xbf\xbd"};
-    static const char *const bad[] = {"\xff", "\xc0\x80", "\xed\xa0\x80", "\xf4\x90\x80\x80", "\xe2\x82", "\xf0\x8f\xbf\xbf"};
+    static const char *const good[] = {"", "abc", "\xc3\xa4\xe2\x82\xac", "\xf0\x9f\x98\x80x",
+                                       "\xef\xbf\xbd"};
+    static const char *const bad[] = {
+        "\xff", "\xc0\x80", "\xed\xa0\x80", "\xf4\x90\x80\x80", "\xe2\x82", "\xf0\x8f\xbf\xbf"};
     static const WCHAR lone[] = {'a', 0xd800, 'b', 0}, low[] = {0xdc00, 0};
     for (int i = 0; i < 5; i++) {
         WCHAR *wide = umn__utf16(good[i]);
@@ -22,15 +25,18 @@ static void text(void *arg)
         CHECK(umn__utf16(bad[i]) == NULL);
     CHECK(umn__utf8(lone, SIZE_MAX) == NULL && umn__utf8(low, 1) == NULL);
     CHECK(umn__upcase('a') == 'A' && umn__upcase(0xe4) == 0xc4 && umn__upcase(0xf7) == 0xf7);
-    CHECK(umn__upcase(0x3b1) == 0x391 && umn__upcase(0x44f) == 0x42f && umn__upcase(0x450) == 0x400);
+    CHECK(umn__upcase(0x3b1) == 0x391 && umn__upcase(0x44f) == 0x42f &&
+          umn__upcase(0x450) == 0x400);
     CHECK(umn__upcase(0xff) == 0x178 && umn__upcase(0x101) == 0x100 && umn__upcase(0x13a) == 0x139);
     for (unsigned c = 0; c < 0x10000; c++) /* upper case is its own upper case */
         CHECK(umn__upcase(umn__upcase((WCHAR)c)) == umn__upcase((WCHAR)c));
     CHECK(RtlDowncaseUnicodeChar('Q') == 'q' && RtlDowncaseUnicodeChar(0x42f) == 0x44f);
     CHECK(RtlDowncaseUnicodeChar('1') == '1' && RtlDowncaseUnicodeChar(0x100) == 0x101);
-    CHECK(umn__stricmp("aBc", "AbC") == 0 && umn__stricmp("a", "b") < 0 && umn__stricmp("ab", "a") > 0);
+    CHECK(umn__stricmp("aBc", "AbC") == 0 && umn__stricmp("a", "b") < 0 &&
+          umn__stricmp("ab", "a") > 0);
     CHECK(umn__wcsicmp(u"\u00e4x", u"\u00c4X") == 0 && umn__wcsicmp(u"a", u"ab") < 0);
-    CHECK(umn__status_of(0) == STATUS_SUCCESS && umn__status_of(UMN_ENOENT) == STATUS_OBJECT_NAME_NOT_FOUND);
+    CHECK(umn__status_of(0) == STATUS_SUCCESS &&
+          umn__status_of(UMN_ENOENT) == STATUS_OBJECT_NAME_NOT_FOUND);
     CHECK(umn__status_of(-1000) == STATUS_UNSUCCESSFUL);
 out:;
 }
@@ -60,7 +66,8 @@ static void strings(void *arg)
     ULONG h1, h2;
     CHECK(RtlHashUnicodeString(&a, TRUE, HASH_STRING_ALGORITHM_DEFAULT, &h1) == STATUS_SUCCESS);
     RtlInitUnicodeString(&a, u"hELLO");
-    CHECK(RtlHashUnicodeString(&a, TRUE, HASH_STRING_ALGORITHM_DEFAULT, &h2) == STATUS_SUCCESS && h1 == h2);
+    CHECK(RtlHashUnicodeString(&a, TRUE, HASH_STRING_ALGORITHM_DEFAULT, &h2) == STATUS_SUCCESS &&
+          h1 == h2);
 
     UNICODE_STRING up = {0};
     NTSTATUS status = RtlUpcaseUnicodeString(&up, &a, TRUE);
@@ -79,10 +86,12 @@ static void strings(void *arg)
     ANSI_STRING to = {.Buffer = narrow, .MaximumLength = sizeof narrow};
     CHECK(RtlUnicodeStringToAnsiString(&to, &wide, FALSE) == STATUS_BUFFER_OVERFLOW);
     wide.Length = 4;
-    CHECK(RtlUnicodeStringToAnsiString(&to, &wide, FALSE) == STATUS_SUCCESS && strcmp(narrow, "m\xc3\xbc") == 0);
+    CHECK(RtlUnicodeStringToAnsiString(&to, &wide, FALSE) == STATUS_SUCCESS &&
+          strcmp(narrow, "m\xc3\xbc") == 0);
     RtlFreeUnicodeString(&wide);
     ULONG n;
-    CHECK(RtlUTF8ToUnicodeN(buffer, sizeof buffer, &n, "a\xff\xe2\x82", 4) == STATUS_SOME_NOT_MAPPED);
+    CHECK(RtlUTF8ToUnicodeN(buffer, sizeof buffer, &n, "a\xff\xe2\x82", 4) ==
+          STATUS_SOME_NOT_MAPPED);
     CHECK(n == 6 && buffer[1] == 0xfffd && buffer[2] == 0xfffd);
     CHECK(RtlUTF8ToUnicodeN(buffer, 4, &n, "abc", 3) == STATUS_BUFFER_TOO_SMALL && n == 4);
     CHECK(RtlUnicodeToUTF8N(NULL, 0, &n, u"\xd83d\xde00", 4) == STATUS_SUCCESS && n == 4);
@@ -101,13 +110,15 @@ static void numbers(void *arg)
     ULONG v;
     LONG64 v64;
     GUID guid;
-    CHECK(RtlIntegerToUnicodeString(4095, 16, &s) == STATUS_SUCCESS && umn__wcsicmp(buffer, u"FFF") == 0);
+    CHECK(RtlIntegerToUnicodeString(4095, 16, &s) == STATUS_SUCCESS &&
+          umn__wcsicmp(buffer, u"FFF") == 0);
     CHECK(RtlIntegerToUnicodeString(0, 0, &s) == STATUS_SUCCESS && umn__wcsicmp(buffer, u"0") == 0);
     CHECK(RtlIntegerToUnicodeString(7, 3, &s) == STATUS_INVALID_PARAMETER);
     s.MaximumLength = 4;
     CHECK(RtlIntegerToUnicodeString(123, 10, &s) == STATUS_BUFFER_OVERFLOW);
     s.MaximumLength = sizeof buffer;
-    CHECK(RtlInt64ToUnicodeString(18446744073709551615ull, 10, &s) == STATUS_SUCCESS && s.Length == 40);
+    CHECK(RtlInt64ToUnicodeString(18446744073709551615ull, 10, &s) == STATUS_SUCCESS &&
+          s.Length == 40);
     RtlInitUnicodeString(&in, u"  -0x1Fz");
     CHECK(RtlUnicodeStringToInteger(&in, 0, &v) == STATUS_SUCCESS && v == (ULONG)-31);
     RtlInitUnicodeString(&in, u"0b101");
@@ -119,7 +130,8 @@ static void numbers(void *arg)
 
     RtlInitUnicodeString(&in, u"{4d36e972-e325-11ce-bfc1-08002be10318}");
     CHECK(RtlGUIDFromString(&in, &guid) == STATUS_SUCCESS);
-    CHECK(guid.Data1 == 0x4d36e972 && guid.Data2 == 0xe325 && guid.Data3 == 0x11ce && guid.Data4[0] == 0xbf && guid.Data4[7] == 0x18);
+    CHECK(guid.Data1 == 0x4d36e972 && guid.Data2 == 0xe325 && guid.Data3 == 0x11ce &&
+          guid.Data4[0] == 0xbf && guid.Data4[7] == 0x18);
     UNICODE_STRING out = {0};
     NEED(RtlStringFromGUID(&guid, &out) == STATUS_SUCCESS, end);
     CHECK(out.Length == 76 && umn__wcsicmp(out.Buffer, in.Buffer) == 0 && out.Buffer[38] == 0);
@@ -136,14 +148,22 @@ static void test_numbers(void **state)
 
 static void misc(void *arg)
 {
-    TIME_FIELDS f = {.Year = 2024, .Month = 2, .Day = 29, .Hour = 23, .Minute = 59, .Second = 58, .Milliseconds = 7}, g;
+    TIME_FIELDS f = {.Year = 2024,
+                     .Month = 2,
+                     .Day = 29,
+                     .Hour = 23,
+                     .Minute = 59,
+                     .Second = 58,
+                     .Milliseconds = 7},
+                g;
     LARGE_INTEGER time;
     ULONG bits[4] = {0}, start;
     RTL_BITMAP map;
     RTL_OSVERSIONINFOEXW version = {.dwOSVersionInfoSize = sizeof version};
     CHECK(RtlTimeFieldsToTime(&f, &time));
     RtlTimeToTimeFields(&time, &g);
-    CHECK(g.Year == 2024 && g.Month == 2 && g.Day == 29 && g.Hour == 23 && g.Second == 58 && g.Milliseconds == 7 && g.Weekday == 4);
+    CHECK(g.Year == 2024 && g.Month == 2 && g.Day == 29 && g.Hour == 23 && g.Second == 58 &&
+          g.Milliseconds == 7 && g.Weekday == 4);
     f.Year = 2023;
     CHECK(!RtlTimeFieldsToTime(&f, &time));
     time.QuadPart = 0;
@@ -162,14 +182,17 @@ static void misc(void *arg)
     CHECK(RtlFindLongestRunClear(&map, &start) == 59 && start == 40);
     CHECK(RtlFindSetBits(&map, 38, 0) == 2 && bits[3] == 8);
 
-    CHECK(RtlGetVersion((PRTL_OSVERSIONINFOW)&version) == STATUS_SUCCESS && version.dwMajorVersion == 10);
+    CHECK(RtlGetVersion((PRTL_OSVERSIONINFOW)&version) == STATUS_SUCCESS &&
+          version.dwMajorVersion == 10);
     version.dwMajorVersion = 6;
     version.dwMinorVersion = 1;
     ULONGLONG mask = VerSetConditionMask(0, VER_MAJORVERSION, VER_GREATER_EQUAL);
     mask = VerSetConditionMask(mask, VER_MINORVERSION, VER_GREATER_EQUAL);
-    CHECK(RtlVerifyVersionInfo(&version, VER_MAJORVERSION | VER_MINORVERSION, mask) == STATUS_SUCCESS);
+    CHECK(RtlVerifyVersionInfo(&version, VER_MAJORVERSION | VER_MINORVERSION, mask) ==
+          STATUS_SUCCESS);
     version.dwMajorVersion = 11;
-    CHECK(RtlVerifyVersionInfo(&version, VER_MAJORVERSION | VER_MINORVERSION, mask) == STATUS_REVISION_MISMATCH);
+    CHECK(RtlVerifyVersionInfo(&version, VER_MAJORVERSION | VER_MINORVERSION, mask) ==
+          STATUS_REVISION_MISMATCH);
     CHECK(RtlCompareMemory("abcd", "abXd", 4) == 2 && RtlFindMostSignificantBit(0) == -1);
     CHECK(RtlFindMostSignificantBit(0x8000) == 15 && RtlFindLeastSignificantBit(0x8000) == 15);
 }
@@ -195,9 +218,11 @@ static void dbgprint(void *arg)
     ANSI_STRING a = RTL_CONSTANT_STRING("ansi");
     DbgPrint("%d|%5d|%-5d|%05d|%x|%X|%#x|%u\n", -1, 42, 42, 42, 255, 255, 255, -1);
     CHECK(strcmp(printed(), "-1|   42|42   |00042|ff|FF|0xff|4294967295") == 0);
-    DbgPrint("%I64x|%lld|%ld|%hd|%hhu|%Iu|%I32d", 0x123456789abcull, -5ll, -6, (short)-7, 300, (SIZE_T)1 << 40, -8);
+    DbgPrint("%I64x|%lld|%ld|%hd|%hhu|%Iu|%I32d", 0x123456789abcull, -5ll, -6, (short)-7, 300,
+             (SIZE_T)1 << 40, -8);
     CHECK(strcmp(printed(), "123456789abc|-5|-6|-7|44|1099511627776|-8") == 0);
-    DbgPrint("%s|%ws|%ls|%S|%hs|%hS|%.2s|%6s|%-6s|", "n", u"w", u"l", u"S", "h", "H", "xyz", "r", "l");
+    DbgPrint("%s|%ws|%ls|%S|%hs|%hS|%.2s|%6s|%-6s|", "n", u"w", u"l", u"S", "h", "H", "xyz", "r",
+             "l");
     CHECK(strcmp(printed(), "n|w|l|S|h|H|xy|     r|l     |") == 0);
     DbgPrint("%wZ|%Z|%c|%C|%wc|%%|%p", &u, &a, 'c', u'C', u'\u00e4', (void *)0xabc);
     CHECK(strcmp(printed(), "wide|ansi|c|C|\xc3\xa4|%|0000000000000ABC") == 0);
@@ -216,7 +241,8 @@ static void test_dbgprint(void **state)
     explore(dbgprint, 0);
 }
 
-/* ---- a registry for tests: a flat list of keys and values -------------------------------------------- */
+/* ---- a registry for tests: a flat list of keys and values
+ * -------------------------------------------- */
 
 struct reg_entry {
     struct umn_list link;
@@ -235,8 +261,7 @@ struct reg_key {
 
 static struct reg_entry *reg_find(const char *path, const char *value)
 {
-    umn_list_for_each(pos, &entries)
-    {
+    umn_list_for_each (pos, &entries) {
         struct reg_entry *e = umn_container_of(pos, struct reg_entry, link);
         if (umn__stricmp(e->path, path) == 0 &&
             (value ? e->value && umn__stricmp(e->value, value) == 0 : !e->value))
@@ -245,7 +270,8 @@ static struct reg_entry *reg_find(const char *path, const char *value)
     return NULL;
 }
 
-static int reg_add(const char *path, const char *value, uint32_t type, const void *data, size_t size)
+static int reg_add(const char *path, const char *value, uint32_t type, const void *data,
+                   size_t size)
 {
     struct reg_entry *e = plat_alloc(sizeof *e + size);
     if (!e)
@@ -329,10 +355,10 @@ static int reg_enum_key(void *key, unsigned index, char **name)
 {
     const char *base = ((struct reg_key *)key)->path;
     size_t n = strlen(base);
-    umn_list_for_each(pos, &entries)
-    {
+    umn_list_for_each (pos, &entries) {
         struct reg_entry *e = umn_container_of(pos, struct reg_entry, link);
-        if (e->value || strncmp(e->path, base, n) != 0 || e->path[n] != '\\' || strchr(e->path + n + 1, '\\') || index--)
+        if (e->value || strncmp(e->path, base, n) != 0 || e->path[n] != '\\' ||
+            strchr(e->path + n + 1, '\\') || index--)
             continue;
         *name = plat_strdup(e->path + n + 1);
         return *name ? 0 : UMN_ENOMEM;
@@ -340,10 +366,10 @@ static int reg_enum_key(void *key, unsigned index, char **name)
     return UMN_ENOENT;
 }
 
-static int reg_enum_value(void *key, unsigned index, char **name, uint32_t *type, void **data, size_t *size)
+static int reg_enum_value(void *key, unsigned index, char **name, uint32_t *type, void **data,
+                          size_t *size)
 {
-    umn_list_for_each(pos, &entries)
-    {
+    umn_list_for_each (pos, &entries) {
         struct reg_entry *e = umn_container_of(pos, struct reg_entry, link);
         if (!e->value || umn__stricmp(e->path, ((struct reg_key *)key)->path) != 0 || index--)
             continue;
@@ -376,16 +402,17 @@ static int reg_del_key(void *key)
     return 0;
 }
 
-static const struct umn_registry_ops test_registry = {reg_open,     reg_close,      reg_get,     reg_set,
-                                                      reg_enum_key, reg_enum_value, reg_del_key, reg_del_value};
+static const struct umn_registry_ops test_registry = {reg_open,    reg_close,    reg_get,
+                                                      reg_set,     reg_enum_key, reg_enum_value,
+                                                      reg_del_key, reg_del_value};
 
 #define ROOT "\\Registry\\Machine\\System"
 
 static bool registry_up(void)
 {
     umn__registry_set(&test_registry);
-    return !reg_add("\\Registry", NULL, 0, NULL, 0) && !reg_add("\\Registry\\Machine", NULL, 0, NULL, 0) &&
-           !reg_add(ROOT, NULL, 0, NULL, 0);
+    return !reg_add("\\Registry", NULL, 0, NULL, 0) &&
+           !reg_add("\\Registry\\Machine", NULL, 0, NULL, 0) && !reg_add(ROOT, NULL, 0, NULL, 0);
 }
 
 static void registry_down(void)
@@ -396,7 +423,8 @@ static void registry_down(void)
         reg_drop(umn_container_of(entries.next, struct reg_entry, link));
 }
 
-static NTSTATUS open_key(HANDLE *key, HANDLE root, const WCHAR *path, bool create, ULONG *disposition)
+static NTSTATUS open_key(HANDLE *key, HANDLE root, const WCHAR *path, bool create,
+                         ULONG *disposition)
 {
     UNICODE_STRING name;
     OBJECT_ATTRIBUTES oa;
@@ -416,8 +444,10 @@ static void check_queries(HANDLE key)
     KEY_FULL_INFORMATION *info = (void *)buffer;
     ULONG n;
     RtlInitUnicodeString(&name, u"Number");
-    NTSTATUS status = ZwQueryValueKey(key, &name, KeyValuePartialInformation, buffer, sizeof buffer, &n);
-    CHECK(status == STATUS_SUCCESS ? n == 16 && partial->Type == REG_DWORD && partial->DataLength == 4 && *(ULONG *)partial->Data == 7
+    NTSTATUS status =
+        ZwQueryValueKey(key, &name, KeyValuePartialInformation, buffer, sizeof buffer, &n);
+    CHECK(status == STATUS_SUCCESS ? n == 16 && partial->Type == REG_DWORD &&
+                                         partial->DataLength == 4 && *(ULONG *)partial->Data == 7
                                    : plat_alloc_failed());
     status = ZwQueryValueKey(key, &name, KeyValuePartialInformation, buffer, 14, &n);
     CHECK(status == STATUS_BUFFER_OVERFLOW ? n == 16 : plat_alloc_failed());
@@ -436,9 +466,11 @@ static void check_queries(HANDLE key)
     status = ZwEnumerateValueKey(key, 9, KeyValueBasicInformation, buffer, sizeof buffer, &n);
     CHECK(status == STATUS_NO_MORE_ENTRIES || plat_alloc_failed());
     status = ZwEnumerateKey(key, 0, KeyBasicInformation, buffer, sizeof buffer, &n);
-    CHECK(status == STATUS_SUCCESS ? basic->NameLength == 6 && memcmp(basic->Name, u"Sub", 6) == 0 : plat_alloc_failed());
+    CHECK(status == STATUS_SUCCESS ? basic->NameLength == 6 && memcmp(basic->Name, u"Sub", 6) == 0
+                                   : plat_alloc_failed());
     status = ZwQueryKey(key, KeyFullInformation, buffer, sizeof buffer, &n);
-    CHECK(status == STATUS_SUCCESS ? info->SubKeys == 1 && info->Values == 2 && info->MaxValueNameLen == 12 && info->MaxValueDataLen == 16
+    CHECK(status == STATUS_SUCCESS ? info->SubKeys == 1 && info->Values == 2 &&
+                                         info->MaxValueNameLen == 12 && info->MaxValueDataLen == 16
                                    : plat_alloc_failed());
 }
 
@@ -454,7 +486,8 @@ static void keys(void *arg)
     status = open_key(&key, NULL, u"\\Registry\\Machine\\System\\No\\Way", true, NULL);
     CHECK(status == STATUS_OBJECT_NAME_NOT_FOUND || plat_alloc_failed());
     CHECK(open_key(&key, NULL, u"Relative", false, NULL) == STATUS_OBJECT_PATH_SYNTAX_BAD);
-    NEED(open_key(&key, NULL, u"\\Registry\\Machine\\System\\Test", true, &how) == STATUS_SUCCESS, out);
+    NEED(open_key(&key, NULL, u"\\Registry\\Machine\\System\\Test", true, &how) == STATUS_SUCCESS,
+         out);
     CHECK(how == REG_CREATED_NEW_KEY);
     NEED(open_key(&sub, key, u"Sub", true, &how) == STATUS_SUCCESS, close_key);
     CHECK(how == REG_CREATED_NEW_KEY);
@@ -462,7 +495,8 @@ static void keys(void *arg)
     RtlInitUnicodeString(&name, u"Number");
     NEED(ZwSetValueKey(key, &name, 0, REG_DWORD, &seven, 4) == STATUS_SUCCESS, close_sub);
     RtlInitUnicodeString(&name, u"Multi");
-    NEED(ZwSetValueKey(key, &name, 0, REG_MULTI_SZ, (PVOID)u"ab\0cde\0", 16) == STATUS_SUCCESS, close_sub);
+    NEED(ZwSetValueKey(key, &name, 0, REG_MULTI_SZ, (PVOID)u"ab\0cde\0", 16) == STATUS_SUCCESS,
+         close_sub);
     check_queries(key);
     status = ZwDeleteValueKey(key, &name);
     CHECK(status == STATUS_SUCCESS || plat_alloc_failed());
@@ -483,7 +517,8 @@ static void test_keys(void **state)
 
 static int seen;
 
-static NTSTATUS NTAPI QueryRoutine(PWSTR Name, ULONG Type, PVOID Data, ULONG Length, PVOID Context, PVOID EntryContext)
+static NTSTATUS NTAPI QueryRoutine(PWSTR Name, ULONG Type, PVOID Data, ULONG Length, PVOID Context,
+                                   PVOID EntryContext)
 {
     CHECK(Context == &seen);
     if (Type == REG_SZ)
@@ -495,27 +530,37 @@ static NTSTATUS NTAPI QueryRoutine(PWSTR Name, ULONG Type, PVOID Data, ULONG Len
 
 static void query_table(void *arg)
 {
-    static WCHAR path[] = u"Test", sub[] = u"Sub", number[] = u"Number", multi[] = u"Multi", expand[] = u"Expand",
-                 missing[] = u"Missing", fallback[] = u"fallback";
+    static WCHAR path[] = u"Test", sub[] = u"Sub", number[] = u"Number", multi[] = u"Multi",
+                 expand[] = u"Expand", missing[] = u"Missing", fallback[] = u"fallback";
     ULONG seven = 7, got = 0, type_wrong = 0;
     UNICODE_STRING string = {0}, other = {0};
     NTSTATUS status;
     NEED(registry_up(), out);
     status = RtlWriteRegistryValue(RTL_REGISTRY_SERVICES, path, number, REG_DWORD, &seven, 4);
     NEED(status == STATUS_SUCCESS, out);
-    NEED(RtlWriteRegistryValue(RTL_REGISTRY_SERVICES, path, multi, REG_MULTI_SZ, (PVOID)u"ab\0cde\0", 16) == STATUS_SUCCESS, out);
-    NEED(RtlWriteRegistryValue(RTL_REGISTRY_SERVICES, path, expand, REG_EXPAND_SZ, (PVOID)u"%SystemRoot%\\x", 30) == STATUS_SUCCESS, out);
+    NEED(RtlWriteRegistryValue(RTL_REGISTRY_SERVICES, path, multi, REG_MULTI_SZ,
+                               (PVOID)u"ab\0cde\0", 16) == STATUS_SUCCESS,
+         out);
+    NEED(RtlWriteRegistryValue(RTL_REGISTRY_SERVICES, path, expand, REG_EXPAND_SZ,
+                               (PVOID)u"%SystemRoot%\\x", 30) == STATUS_SUCCESS,
+         out);
     status = RtlCheckRegistryKey(RTL_REGISTRY_SERVICES, path);
     CHECK(status == STATUS_SUCCESS || plat_alloc_failed());
     status = RtlCheckRegistryKey(RTL_REGISTRY_CONTROL, path);
     CHECK(status == STATUS_OBJECT_NAME_NOT_FOUND || plat_alloc_failed());
 
     RTL_QUERY_REGISTRY_TABLE table[] = {
-        {.Flags = RTL_QUERY_REGISTRY_DIRECT | RTL_QUERY_REGISTRY_TYPECHECK, .Name = number, .EntryContext = &got,
+        {.Flags = RTL_QUERY_REGISTRY_DIRECT | RTL_QUERY_REGISTRY_TYPECHECK,
+         .Name = number,
+         .EntryContext = &got,
          .DefaultType = (REG_DWORD << RTL_QUERY_REGISTRY_TYPECHECK_SHIFT) | REG_NONE},
         {.QueryRoutine = QueryRoutine, .Name = multi, .EntryContext = &got},
         {.QueryRoutine = QueryRoutine, .Name = missing},
-        {.Flags = RTL_QUERY_REGISTRY_DIRECT, .Name = missing, .EntryContext = &string, .DefaultType = REG_SZ, .DefaultData = fallback},
+        {.Flags = RTL_QUERY_REGISTRY_DIRECT,
+         .Name = missing,
+         .EntryContext = &string,
+         .DefaultType = REG_SZ,
+         .DefaultData = fallback},
         {.Flags = RTL_QUERY_REGISTRY_DIRECT, .Name = expand, .EntryContext = &other},
         {.QueryRoutine = QueryRoutine, .Flags = RTL_QUERY_REGISTRY_SUBKEY, .Name = sub},
         {.QueryRoutine = QueryRoutine, .Flags = RTL_QUERY_REGISTRY_TOPKEY, .Name = number},
@@ -533,11 +578,20 @@ static void query_table(void *arg)
     RtlFreeUnicodeString(&string);
     RtlFreeUnicodeString(&other);
 
-    RTL_QUERY_REGISTRY_TABLE wrong[] = {{.Flags = RTL_QUERY_REGISTRY_DIRECT | RTL_QUERY_REGISTRY_TYPECHECK, .Name = number, .EntryContext = &type_wrong, .DefaultType = REG_SZ << RTL_QUERY_REGISTRY_TYPECHECK_SHIFT}, {0}};
+    RTL_QUERY_REGISTRY_TABLE wrong[] = {
+        {.Flags = RTL_QUERY_REGISTRY_DIRECT | RTL_QUERY_REGISTRY_TYPECHECK,
+         .Name = number,
+         .EntryContext = &type_wrong,
+         .DefaultType = REG_SZ << RTL_QUERY_REGISTRY_TYPECHECK_SHIFT},
+        {0}};
     status = RtlQueryRegistryValues(RTL_REGISTRY_SERVICES, path, wrong, NULL, NULL);
     CHECK(status == STATUS_OBJECT_TYPE_MISMATCH || plat_alloc_failed());
     CHECK(type_wrong == 0);
-    RTL_QUERY_REGISTRY_TABLE required[] = {{.Flags = RTL_QUERY_REGISTRY_DIRECT | RTL_QUERY_REGISTRY_REQUIRED, .Name = missing, .EntryContext = &got}, {0}};
+    RTL_QUERY_REGISTRY_TABLE required[] = {
+        {.Flags = RTL_QUERY_REGISTRY_DIRECT | RTL_QUERY_REGISTRY_REQUIRED,
+         .Name = missing,
+         .EntryContext = &got},
+        {0}};
     status = RtlQueryRegistryValues(RTL_REGISTRY_SERVICES, path, required, NULL, NULL);
     CHECK(status == STATUS_OBJECT_NAME_NOT_FOUND || plat_alloc_failed());
     status = RtlDeleteRegistryValue(RTL_REGISTRY_SERVICES, path, number);
