@@ -189,31 +189,64 @@ static int edit_upper_bind(list_edit *edit, struct cfg_lists *lists, const char 
     return error ? error : edit(lists, linkage, "UpperBind", protocol);
 }
 
+/* The key that a protocol reads for one of its bindings (question 2 of conformance.md). */
+static int binding_key(const char *protocol, const char *guid, char key[CFG_KEY_MAX])
+{
+    return cfg__format(key, CFG_KEY_MAX, UMN_KEY_SERVICES "\\%s\\Parameters\\Adapters\\%s",
+                       protocol, guid);
+}
+
+/* The protocol learns there what Linux shall call the adapter. */
+static int write_host_name(const char *protocol, const char *guid, const char *name)
+{
+    char key[CFG_KEY_MAX];
+    int error = binding_key(protocol, guid, key);
+
+    return error ? error : umn__reg_set_sz(key, "HostName", name);
+}
+
 int cfg__link_new(struct cfg_lists *lists, const char *protocol, const char *guid,
-                  const char *driver_key)
+                  const char *driver_key, const char *host_name)
 {
     char linkage[CFG_KEY_MAX], *list[1] = {(char *)protocol};
     int error = edit_linkage(cfg__list_append, lists, protocol, guid);
 
     if (!error)
         error = cfg__format(linkage, sizeof linkage, "%s\\Linkage", driver_key);
-    return error ? error : umn__reg_set_multi(linkage, "UpperBind", list, 1);
+    if (!error)
+        error = umn__reg_set_multi(linkage, "UpperBind", list, 1);
+    return error ? error : write_host_name(protocol, guid, host_name);
 }
 
 static int unlink_both(struct cfg_lists *lists, const char *protocol, const char *guid,
                        const char *driver_key)
 {
+    char key[CFG_KEY_MAX];
     int error = edit_linkage(cfg__list_remove, lists, protocol, guid);
 
-    return error ? error : edit_upper_bind(cfg__list_remove, lists, protocol, driver_key);
+    if (!error)
+        error = edit_upper_bind(cfg__list_remove, lists, protocol, driver_key);
+    if (!error)
+        error = binding_key(protocol, guid, key);
+    if (!error)
+        error = umn__reg_delete_value(key, "HostName");
+    return error == UMN_ENOENT ? 0 : error;
 }
 
 static int link_both(struct cfg_lists *lists, const char *protocol, const char *guid,
                      const char *driver_key)
 {
     int error = edit_linkage(cfg__list_add, lists, protocol, guid);
+    char *name = NULL;
 
-    return error ? error : edit_upper_bind(cfg__list_add, lists, protocol, driver_key);
+    if (!error)
+        error = edit_upper_bind(cfg__list_add, lists, protocol, driver_key);
+    if (!error)
+        name = cfg__setting_text(driver_key, "HostName", &error);
+    if (name)
+        error = write_host_name(protocol, guid, name);
+    plat_free(name);
+    return error;
 }
 
 /* What a protocol keeps for its binding to an adapter that is going for good. */

@@ -142,7 +142,7 @@ static int address_word(char word[256], const char *service, const char *lower, 
 /* The same from a driver key, whose ComponentId stands for the service. NULL: it takes none. */
 static char *address_of(const char *key, int *error)
 {
-    static const char *const names[] = {"ComponentId", "LowerAdapter", "VlanId", "NetworkAddress"};
+    static const char *const names[] = {"ComponentId", "LowerAdapter", "VlanID", "NetworkAddress"};
     char *text[4] = {0}, *word = NULL;
     unsigned n = 0;
 
@@ -293,7 +293,7 @@ static int write_settings(const struct vm *vm, const char *key)
     if (!error)
         error = umn__reg_set_sz(key, "LowerAdapter", desc->lower_guid);
     if (!error)
-        error = umn__reg_set_sz(key, "VlanId", vlan);
+        error = umn__reg_set_sz(key, "VlanID", vlan);
     if (!error && *vm->address)
         error = umn__reg_set_sz(key, "NetworkAddress", vm->address);
     if (!error && desc->mode)
@@ -328,7 +328,7 @@ static int write_one(struct batch *b, struct vm *vm)
     if (!error)
         error = upper_bindings(&b->lists, true, desc->service, desc->lower_guid, vm->guid);
     if (!error && desc->upper)
-        error = cfg__link_new(&b->lists, desc->upper, vm->guid, key);
+        error = cfg__link_new(&b->lists, desc->upper, vm->guid, key, vm->name);
     if (!error && desc->upper)
         error = write_upper(vm);
     return error;

@@ -218,7 +218,7 @@ static void a_virtual_miniport_gets_its_keys(void **state)
 {
     struct umn_setting more[] = {{"*JumboPacket", "9014", 0}};
     struct umn_vm_desc desc = a_vm();
-    char id[64], guid[64], id2[64], guid2[64], key[128], adapters[200], text[200];
+    char id[64], guid[64], id2[64], guid2[64], key[128], adapters[200], text[200], tap[200];
     uint32_t n;
 
     OK(prepare());
@@ -243,6 +243,12 @@ static void a_virtual_miniport_gets_its_keys(void **state)
     snprintf(text, sizeof text, "\\Device\\%s", guid);
     assert_string_equal(list(adapters, "UpperBindings"), text);
     assert_string_equal(list(UMN_KEY_SERVICES "\\tap\\Linkage", "Bind"), text);
+    snprintf(tap, sizeof tap, UMN_KEY_SERVICES "\\tap\\Parameters\\Adapters\\%s", guid);
+    assert_string_equal(get(tap, "HostName"), "web");
+    OK(umn__netcfg_unbind("tap", guid));
+    assert_string_equal(get(tap, "HostName"), "(none)");
+    OK(umn__netcfg_bind("tap", guid));
+    assert_string_equal(get(tap, "HostName"), "web");
     desc = a_vm();
     OK(umn__netcfg_add_vm(&desc, id2, guid2));
     OK(umn__pnp_driver_key(id2, key));
@@ -255,6 +261,7 @@ static void a_virtual_miniport_gets_its_keys(void **state)
     REFUSED(umn__netcfg_remove_vm(lower_id), UMN_EINVAL, "not a virtual");
     REFUSED(umn__netcfg_bind("mux", guid), UMN_EINVAL, "itself"); /* IM-NOT-12 */
     OK(umn__netcfg_remove_vm(id));
+    assert_false(umn__reg_key_exists(tap));
     snprintf(text, sizeof text, "\\Device\\%s", guid2);
     assert_string_equal(list(adapters, "UpperBindings"), text);
     assert_string_equal(list(UMN_KEY_SERVICES "\\tap\\Linkage", "Bind"), text);
