@@ -17,9 +17,9 @@
  *  A2  HALTED: no binding, the handle is dead
  *  A3  every other state: the handle is live; registration and general attributes are set once
  *      INITIALIZING is over
- *  A4  no binding is Restarting, Running or Pausing unless the adapter is RUNNING (IM-STK-02: bindings
- *      pause before the miniport and restart after it)
- *  A5  init_ctx is set only while INITIALIZING
+ *  A4  no binding is Restarting, Running or Pausing unless the adapter is RUNNING (IM-STK-02:
+ * bindings pause before the miniport and restart after it) A5  init_ctx is set only while
+ * INITIALIZING
  *
  *  Transition                     Function                          Callback
  *  HALTED -> INITIALIZING         ndis__adapter_initialize          MiniportInitializeEx
@@ -35,15 +35,16 @@
 
 #include <string.h>
 
-static const char *const state_names[] = { "Halted",  "Initializing", "Paused",  "Restarting",
-                                           "Running", "Pausing",      "Shutdown" };
+static const char *const state_names[] = {"Halted",  "Initializing", "Paused",  "Restarting",
+                                          "Running", "Pausing",      "Shutdown"};
 
 const char *ndis__adapter_state_name(enum ndis_adapter_state s)
 {
     return state_names[s];
 }
 
-/* ---- the state ------------------------------------------------------------------------------------ */
+/* ---- the state
+ * ------------------------------------------------------------------------------------ */
 
 static bool legal(enum ndis_adapter_state from, enum ndis_adapter_state to)
 {
@@ -98,7 +99,8 @@ void ndis__adapter_set_state(struct ndis_adapter *a, enum ndis_adapter_state sta
                     state_names[state]);
 }
 
-/* ---- initialize ------------------------------------------------------------------------------------- */
+/* ---- initialize
+ * ------------------------------------------------------------------------------------- */
 
 static void call_halt(struct ndis_adapter *a, NDIS_HALT_ACTION action)
 {
@@ -126,17 +128,17 @@ static void clean(struct ndis_adapter *a)
 static NDIS_STATUS call_initialize(struct ndis_adapter *a)
 {
     NDIS_PORT_AUTHENTICATION_PARAMETERS auth = {
-        .Header = { NDIS_OBJECT_TYPE_DEFAULT, NDIS_PORT_AUTHENTICATION_PARAMETERS_REVISION_1,
-                    NDIS_SIZEOF_PORT_AUTHENTICATION_PARAMETERS_REVISION_1 },
+        .Header = {NDIS_OBJECT_TYPE_DEFAULT, NDIS_PORT_AUTHENTICATION_PARAMETERS_REVISION_1,
+                   NDIS_SIZEOF_PORT_AUTHENTICATION_PARAMETERS_REVISION_1},
         .SendControlState = NdisPortControlStateUncontrolled,
         .RcvControlState = NdisPortControlStateUncontrolled,
         .SendAuthorizationState = NdisPortAuthorized,
         .RcvAuthorizationState = NdisPortAuthorized,
     };
     NDIS_MINIPORT_INIT_PARAMETERS params = {
-        .Header = { NDIS_OBJECT_TYPE_MINIPORT_INIT_PARAMETERS,
-                    NDIS_MINIPORT_INIT_PARAMETERS_REVISION_1,
-                    NDIS_SIZEOF_MINIPORT_INIT_PARAMETER_REVISION_1 },
+        .Header = {NDIS_OBJECT_TYPE_MINIPORT_INIT_PARAMETERS,
+                   NDIS_MINIPORT_INIT_PARAMETERS_REVISION_1,
+                   NDIS_SIZEOF_MINIPORT_INIT_PARAMETER_REVISION_1},
         .IMDeviceInstanceContext = a->im_context,
         .MiniportAddDeviceContext = a->add_device_context,
         .IfIndex = a->ifindex,
@@ -180,7 +182,8 @@ NDIS_STATUS ndis__adapter_initialize(struct ndis_adapter *a)
         ndis__im_initialized(a, true);
         return NDIS_STATUS_SUCCESS;
     }
-    umn__report("ST-15", 0, "MiniportInitializeEx of %s succeeded without %s attributes (IM-INI-04)",
+    umn__report("ST-15", 0,
+                "MiniportInitializeEx of %s succeeded without %s attributes (IM-INI-04)",
                 a->driver->service, a->attr.have_registration ? "general" : "registration");
     call_halt(a, NdisHaltDeviceInitializationFailed);
     clean(a);
@@ -192,8 +195,8 @@ void ndis__adapter_notify(struct ndis_adapter *a, NDIS_DEVICE_PNP_EVENT event, v
                           ULONG length)
 {
     NET_DEVICE_PNP_EVENT e = {
-        .Header = { NDIS_OBJECT_TYPE_DEFAULT, NET_DEVICE_PNP_EVENT_REVISION_1,
-                    NDIS_SIZEOF_NET_DEVICE_PNP_EVENT_REVISION_1 },
+        .Header = {NDIS_OBJECT_TYPE_DEFAULT, NET_DEVICE_PNP_EVENT_REVISION_1,
+                   NDIS_SIZEOF_NET_DEVICE_PNP_EVENT_REVISION_1},
         .DevicePnPEvent = event,
         .InformationBuffer = buffer,
         .InformationBufferLength = length,
@@ -210,7 +213,8 @@ bool ndis__default_port(const struct ndis_adapter *a)
     return __atomic_load_n(&a->port0_active, __ATOMIC_ACQUIRE);
 }
 
-/* ---- up and down -------------------------------------------------------------------------------------- */
+/* ---- up and down
+ * -------------------------------------------------------------------------------------- */
 
 /* IM-STK-01: initialize, bind, restart. What fails after initialize leaves the adapter Paused. */
 NDIS_STATUS ndis__adapter_bring_up(struct ndis_adapter *a)
@@ -227,7 +231,8 @@ NDIS_STATUS ndis__adapter_bring_up(struct ndis_adapter *a)
         ndis__bind_all(a);
     status = ndis__stack_restart(a);
     if (status != NDIS_STATUS_SUCCESS)
-        umn__trace("adapter.restart", "%s failed 0x%08x and stays Paused", a->name, (unsigned)status);
+        umn__trace("adapter.restart", "%s failed 0x%08x and stays Paused", a->name,
+                   (unsigned)status);
     return NDIS_STATUS_SUCCESS;
 }
 
@@ -256,9 +261,11 @@ void ndis__adapter_tear_down(struct ndis_adapter *a, NDIS_HALT_ACTION action)
     ndis__im_halted(a, action);
 }
 
-/* ---- shutdown ------------------------------------------------------------------------------------------- */
+/* ---- shutdown
+ * ------------------------------------------------------------------------------------------- */
 
-/* Later ids lie higher in a stack as a rule; intermediate drivers' adapters lie above all others. */
+/* Later ids lie higher in a stack as a rule; intermediate drivers' adapters lie above all others.
+ */
 static struct ndis_adapter *next_to_shut(bool intermediate)
 {
     struct ndis_adapter *found = NULL;
@@ -303,7 +310,8 @@ void umn__ndis_shutdown(void)
     }
 }
 
-/* ---- questions of drivers ---------------------------------------------------------------------------------- */
+/* ---- questions of drivers
+ * ---------------------------------------------------------------------------------- */
 
 /* nf-ndis-ndismgetdeviceproperty.md: devices of the adapter; any of the outputs may be NULL.
  * There are no hardware resources. PASSIVE_LEVEL. */

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * NdisMSetMiniportAttributes: deep copies of what a miniport says about an adapter, kept until its
- * halt has returned. PASSIVE_LEVEL, in the context of MiniportInitializeEx; nobody else looks at the
- * attributes until that has returned, so no lock is taken but for what status indications share.
+ * halt has returned. PASSIVE_LEVEL, in the context of MiniportInitializeEx; nobody else looks at
+ * the attributes until that has returned, so no lock is taken but for what status indications
+ * share.
  */
 #include "ndis/control.h"
 
@@ -19,7 +20,7 @@ static void general_free(NDIS_MINIPORT_ADAPTER_GENERAL_ATTRIBUTES *g)
 void ndis__attributes_free(struct ndis_adapter *a)
 {
     general_free(&a->attr.general);
-    a->attr = (struct ndis_attributes){ 0 };
+    a->attr = (struct ndis_attributes){0};
 }
 
 /* A copy of a versioned structure, cut or filled up to our size. NULL stays NULL. */
@@ -50,7 +51,8 @@ static NDIS_STATUS set_registration(struct ndis_adapter *a,
         umn__report("ST-15", 0, "%s sets registration attributes twice", a->driver->service);
         return NDIS_STATUS_FAILURE;
     }
-    memcpy(&a->attr.registration, r, NDIS_SIZEOF_MINIPORT_ADAPTER_REGISTRATION_ATTRIBUTES_REVISION_1);
+    memcpy(&a->attr.registration, r,
+           NDIS_SIZEOF_MINIPORT_ADAPTER_REGISTRATION_ATTRIBUTES_REVISION_1);
     a->context = r->MiniportAdapterContext;
     /* Port 0 is active from now on unless the driver controls it (IM-INI-09). */
     __atomic_store_n(&a->port0_active,
@@ -81,7 +83,8 @@ static NDIS_STATUS copy_general(NDIS_MINIPORT_ADAPTER_GENERAL_ATTRIBUTES *to,
                   sizeof(NDIS_PNP_CAPABILITIES), sizeof(NDIS_PNP_CAPABILITIES)) ||
         copy_part(&to->RecvScaleCapabilities, rss, rss ? rss->Header.Size : 0, sizeof *rss) ||
         copy_part(&to->PowerManagementCapabilitiesEx, pm, pm ? pm->Header.Size : 0, sizeof *pm) ||
-        copy_part(&to->SupportedOidList, from->SupportedOidListLength ? from->SupportedOidList : NULL,
+        copy_part(&to->SupportedOidList,
+                  from->SupportedOidListLength ? from->SupportedOidList : NULL,
                   from->SupportedOidListLength, from->SupportedOidListLength)) {
         general_free(to);
         memset(to, 0, sizeof *to);
@@ -116,8 +119,8 @@ static NDIS_STATUS set_general(struct ndis_adapter *a,
     umn__lock(&ndis.lock);
     a->mtu = g->MtuSize;
     a->link_state = (NDIS_LINK_STATE){
-        .Header = { NDIS_OBJECT_TYPE_DEFAULT, NDIS_LINK_STATE_REVISION_1,
-                    NDIS_SIZEOF_LINK_STATE_REVISION_1 },
+        .Header = {NDIS_OBJECT_TYPE_DEFAULT, NDIS_LINK_STATE_REVISION_1,
+                   NDIS_SIZEOF_LINK_STATE_REVISION_1},
         .MediaConnectState = g->MediaConnectState,
         .MediaDuplexState = g->MediaDuplexState,
         .XmitLinkSpeed = g->XmitLinkSpeed,

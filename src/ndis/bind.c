@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The bind operation: ProtocolBindAdapterEx, NdisOpenAdapterEx inside it, and their completions.
- * PASSIVE_LEVEL, inside the adapter's operation with the adapter Paused (IM-BND-01). A bind operation
- * (BindContext) lives from the callback until the driver has ended the bind; ndis.lock guards the
- * list of them.
+ * PASSIVE_LEVEL, inside the adapter's operation with the adapter Paused (IM-BND-01). A bind
+ * operation (BindContext) lives from the callback until the driver has ended the bind; ndis.lock
+ * guards the list of them.
  *
  * Conformance: IM-BND-01 to -13, IM-BND-16, IM-PRT-02, questions 2 and 13.
  */
@@ -11,7 +11,8 @@
 
 #include <string.h>
 
-/* ---- the operation ---------------------------------------------------------------------------------- */
+/* ---- the operation
+ * ---------------------------------------------------------------------------------- */
 
 struct ndis_bind_op *ndis__bind_op_find(NDIS_HANDLE handle)
 {
@@ -184,7 +185,8 @@ UMN_EXPORT void NTAPI NdisCompleteBindAdapterEx(NDIS_HANDLE BindAdapterContext, 
         umn__report("ST-09", 0, "NdisCompleteBindAdapterEx for a bind that is not under way");
 }
 
-/* ---- open ---------------------------------------------------------------------------------------------- */
+/* ---- open
+ * ---------------------------------------------------------------------------------------------- */
 
 /* OPENING -> PAUSED: from here on requests are taken and statuses come. */
 static void opened(struct ndis_binding *b)
@@ -280,7 +282,8 @@ static NDIS_STATUS check_open(const struct ndis_bind_op *op, const NDIS_OPEN_PAR
                                  NDIS_OPEN_PARAMETERS_REVISION_1,
                                  NDIS_SIZEOF_OPEN_PARAMETERS_REVISION_1, "NdisOpenAdapterEx"))
         return NDIS_STATUS_FAILURE;
-    /* Frame types are a hint that we need not take; the header does not say how many are allowed. */
+    /* Frame types are a hint that we need not take; the header does not say how many are allowed.
+     */
     if (!o->SelectedMediumIndex || (o->MediumArraySize && !o->MediumArray))
         return NDIS_STATUS_FAILURE;
     name = ndis__canonical(o->AdapterName, &status);
@@ -298,9 +301,10 @@ static NDIS_STATUS check_open(const struct ndis_bind_op *op, const NDIS_OPEN_PAR
 
 /*
  * nf-ndis-ndisopenadapterex.md; IM-BND-04 to -08, -10. PASSIVE_LEVEL, inside ProtocolBindAdapterEx,
- * once. SUCCESS: handle and index are written, the binding is Paused. PENDING (settings.async_open):
- * both are written before ProtocolOpenAdapterCompleteEx. RESOURCES; ADAPTER_NOT_FOUND: not the name
- * in the bind parameters; UNSUPPORTED_MEDIA; FAILURE: wrong context (reported) or parameters.
+ * once. SUCCESS: handle and index are written, the binding is Paused. PENDING
+ * (settings.async_open): both are written before ProtocolOpenAdapterCompleteEx. RESOURCES;
+ * ADAPTER_NOT_FOUND: not the name in the bind parameters; UNSUPPORTED_MEDIA; FAILURE: wrong context
+ * (reported) or parameters.
  */
 UMN_EXPORT NDIS_STATUS NTAPI NdisOpenAdapterEx(NDIS_HANDLE NdisProtocolHandle,
                                                NDIS_HANDLE ProtocolBindingContext,
@@ -316,7 +320,8 @@ UMN_EXPORT NDIS_STATUS NTAPI NdisOpenAdapterEx(NDIS_HANDLE NdisProtocolHandle,
     ndis__entry_ok(UMN_PASSIVE, "NdisOpenAdapterEx");
     op = open_context(NdisProtocolHandle, BindContext);
     if (!op || !NdisBindingHandle) {
-        umn__report("IM-BND-04", 0, "NdisOpenAdapterEx outside the context of ProtocolBindAdapterEx");
+        umn__report("IM-BND-04", 0,
+                    "NdisOpenAdapterEx outside the context of ProtocolBindAdapterEx");
         return NDIS_STATUS_FAILURE;
     }
     if (op->binding) {
@@ -348,7 +353,8 @@ UMN_EXPORT NDIS_STATUS NTAPI NdisOpenAdapterEx(NDIS_HANDLE NdisProtocolHandle,
     return NDIS_STATUS_PENDING;
 }
 
-/* nf-ndis-ndisimgetbindingcontext.md, IM-VMP-17. < DISPATCH_LEVEL. NULL: none, or no such binding. */
+/* nf-ndis-ndisimgetbindingcontext.md, IM-VMP-17. < DISPATCH_LEVEL. NULL: none, or no such binding.
+ */
 UMN_EXPORT NDIS_HANDLE NTAPI NdisIMGetBindingContext(NDIS_HANDLE NdisBindingHandle)
 {
     struct ndis_binding *b = NdisBindingHandle;

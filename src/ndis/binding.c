@@ -6,7 +6,8 @@
  *
  *               NdisOpenAdapterEx    opened            NetEventRestart        done
  *      UNBOUND -----------------> OPENING ----> PAUSED -------------> RESTARTING ----> RUNNING
- *         ^                          | fails     ^ ^ |                    | fails         | NetEvent
+ *         ^                          | fails     ^ ^ |                    | fails         |
+ * NetEvent
  *         +--------------------------+           | | +--------------------+               | Pause
  *         ^                                      | |                                      v
  *         +--- outstanding == 0 --- CLOSING <----|-+------------------- done ---------- PAUSING
@@ -24,21 +25,22 @@
  *  OPENING -> PAUSED       opened (bind.c)                            ProtocolOpenAdapterCompleteEx
  *  PAUSED <-> RUNNING      restart_binding, pause_binding (stack.c)   ProtocolNetPnPEvent
  *  PAUSED -> CLOSING       NdisCloseAdapterEx                         (in ProtocolUnbindAdapterEx)
- *  CLOSING -> UNBOUND      finish                                     ProtocolCloseAdapterCompleteEx
+ *  CLOSING -> UNBOUND      finish ProtocolCloseAdapterCompleteEx
  *
  * Conformance: IM-PST-01, IM-BND-10, -13, IM-UNB-01, -02, -03, -06, -07, -11.
  */
 #include "ndis/control.h"
 
-static const char *const state_names[] = { "Unbound", "Opening", "Paused", "Restarting",
-                                           "Running", "Pausing", "Closing" };
+static const char *const state_names[] = {"Unbound", "Opening", "Paused", "Restarting",
+                                          "Running", "Pausing", "Closing"};
 
 const char *ndis__binding_state_name(enum ndis_binding_state s)
 {
     return state_names[s];
 }
 
-/* ---- the state ------------------------------------------------------------------------------------- */
+/* ---- the state
+ * ------------------------------------------------------------------------------------- */
 
 static bool legal(enum ndis_binding_state from, enum ndis_binding_state to)
 {
@@ -66,7 +68,8 @@ static void check(const struct ndis_binding *b)
     if (b->state == NDIS_BINDING_PAUSED && b->tx_gate.open)
         umn__report("SELF-B2", 0, "our bug: a paused binding of %s lets sends in",
                     b->protocol->service);
-    if (b->state == NDIS_BINDING_UNBOUND && b->close_called && !ndis__binding_quiet(b))
+    if (b->state == NDIS_BINDING_UNBOUND && b->close_called &&
+        (b->tx_out.count > 0 || b->rx_out.count > 0 || b->oid_out.count > 0))
         umn__report("SELF-B4", 0, "our bug: a closed binding of %s has something outstanding",
                     b->protocol->service);
 #endif
@@ -98,7 +101,8 @@ struct ndis_binding *ndis__binding_of(struct ndis_protocol *p, struct ndis_adapt
     return NULL;
 }
 
-/* ---- the end of a close ------------------------------------------------------------------------------ */
+/* ---- the end of a close
+ * ------------------------------------------------------------------------------ */
 
 static bool none(const struct ndis_outstanding *o)
 {
@@ -155,9 +159,9 @@ static void close_work(struct umn_work *work)
     ndis__binding_put(b);
 }
 
-/* Something of a binding has run out. Queues the rest of a pended close once all has. Any IRQL up to
- * DISPATCH_LEVEL; the caller may be the one that brings the last reference down, so none is dropped
- * here. */
+/* Something of a binding has run out. Queues the rest of a pended close once all has. Any IRQL up
+ * to DISPATCH_LEVEL; the caller may be the one that brings the last reference down, so none is
+ * dropped here. */
 static void idle(struct ndis_binding *b)
 {
     if (!__atomic_load_n(&b->close_pending, __ATOMIC_SEQ_CST) || !ndis__binding_quiet(b) ||
@@ -196,7 +200,8 @@ void ndis__binding_hooks(struct ndis_binding *b)
     b->call_out.on_zero = call_idle;
 }
 
-/* ---- close --------------------------------------------------------------------------------------------- */
+/* ---- close
+ * --------------------------------------------------------------------------------------------- */
 
 /* The handle is dead from here on; NDIS takes back what the binding set in the miniport. */
 static void begin_close(struct ndis_binding *b)
@@ -230,16 +235,16 @@ static bool close_allowed(struct ndis_binding *b)
     bool ok;
 
     umn__lock(&ndis.lock);
-    ok = b->unbinding || (b->bind_op && b->bind_op->in_callback &&
-                          b->bind_op->ctx == umn__ctx_self());
+    ok = b->unbinding ||
+         (b->bind_op && b->bind_op->in_callback && b->bind_op->ctx == umn__ctx_self());
     ok = ok && !b->close_called && b->state == NDIS_BINDING_PAUSED;
     umn__unlock(&ndis.lock);
     return ok;
 }
 
 /*
- * nf-ndis-ndiscloseadapterex.md; IM-UNB-03, -05, -06, -07. PASSIVE_LEVEL, in bind or unbind. SUCCESS:
- * closed. PENDING: sends, requests or receives of the binding are outstanding, and
+ * nf-ndis-ndiscloseadapterex.md; IM-UNB-03, -05, -06, -07. PASSIVE_LEVEL, in bind or unbind.
+ * SUCCESS: closed. PENDING: sends, requests or receives of the binding are outstanding, and
  * ProtocolCloseAdapterCompleteEx follows once they are done. FAILURE: stale handle or wrong context
  * (reported); the binding stays as it is. The handle is dead from the call on.
  */
@@ -269,7 +274,8 @@ UMN_EXPORT NDIS_STATUS NTAPI NdisCloseAdapterEx(NDIS_HANDLE NdisBindingHandle)
     return NDIS_STATUS_PENDING;
 }
 
-/* ---- unbind ---------------------------------------------------------------------------------------------- */
+/* ---- unbind
+ * ---------------------------------------------------------------------------------------------- */
 
 static void call_unbind(struct ndis_binding *b)
 {

@@ -22,7 +22,7 @@ struct ndis_bindlist {
     uint32_t read_id; /* ndis.next_id when it was read */
     void *raw;        /* the value as it was read: an equal one need not be parsed again */
     size_t raw_size;
-    size_t buckets;   /* a power of two */
+    size_t buckets; /* a power of two */
     struct bind_name **bucket;
 };
 
@@ -58,9 +58,9 @@ void ndis__bindlist_invalidate(struct ndis_protocol *p)
 
 static int add_name(struct ndis_bindlist *l, const WCHAR *text, size_t length)
 {
-    UNICODE_STRING us = { .Length = (USHORT)(length * sizeof(WCHAR)),
-                          .MaximumLength = (USHORT)(length * sizeof(WCHAR)),
-                          .Buffer = (WCHAR *)(uintptr_t)text };
+    UNICODE_STRING us = {.Length = (USHORT)(length * sizeof(WCHAR)),
+                         .MaximumLength = (USHORT)(length * sizeof(WCHAR)),
+                         .Buffer = (WCHAR *)(uintptr_t)text};
     struct bind_name *n;
     NDIS_STATUS status;
     char *canonical;

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * NDIS_BIND_PARAMETERS of a bind operation: every member from the lower adapter's attributes, in the
- * revision of the protocol's version (IM-BND-02, -03, -16; ns-ndis-_ndis_bind_parameters.md). Copies,
- * so that nothing a protocol writes there reaches the adapter. PASSIVE_LEVEL, inside the operation.
+ * NDIS_BIND_PARAMETERS of a bind operation: every member from the lower adapter's attributes, in
+ * the revision of the protocol's version (IM-BND-02, -03, -16; ns-ndis-_ndis_bind_parameters.md).
+ * Copies, so that nothing a protocol writes there reaches the adapter. PASSIVE_LEVEL, inside the
+ * operation.
  */
 #include "ndis/control.h"
 
@@ -48,8 +49,8 @@ static int set_section(struct ndis_bind_op *op)
 static void set_power(struct ndis_bind_op *op, const NDIS_MINIPORT_ADAPTER_GENERAL_ATTRIBUTES *g,
                       unsigned version)
 {
-    op->pm.Header = (NDIS_OBJECT_HEADER){ NDIS_OBJECT_TYPE_DEFAULT, NDIS_PM_CAPABILITIES_REVISION_1,
-                                          NDIS_SIZEOF_NDIS_PM_CAPABILITIES_REVISION_1 };
+    op->pm.Header = (NDIS_OBJECT_HEADER){NDIS_OBJECT_TYPE_DEFAULT, NDIS_PM_CAPABILITIES_REVISION_1,
+                                         NDIS_SIZEOF_NDIS_PM_CAPABILITIES_REVISION_1};
     if (g->PowerManagementCapabilitiesEx) {
         op->pm = *g->PowerManagementCapabilitiesEx;
         op->pnp.WakeUpCapabilities.MinMagicPacketWakeUp = op->pm.MinMagicPacketWakeUp;
@@ -70,8 +71,8 @@ static void set_power(struct ndis_bind_op *op, const NDIS_MINIPORT_ADAPTER_GENER
 static void set_port(struct ndis_bind_op *op, const NDIS_LINK_STATE *link)
 {
     op->port.PortCharacteristics = (NDIS_PORT_CHARACTERISTICS){
-        .Header = { NDIS_OBJECT_TYPE_PORT_CHARACTERISTICS, NDIS_PORT_CHARACTERISTICS_REVISION_1,
-                    NDIS_SIZEOF_PORT_CHARACTERISTICS_REVISION_1 },
+        .Header = {NDIS_OBJECT_TYPE_PORT_CHARACTERISTICS, NDIS_PORT_CHARACTERISTICS_REVISION_1,
+                   NDIS_SIZEOF_PORT_CHARACTERISTICS_REVISION_1},
         .PortNumber = NDIS_DEFAULT_PORT_NUMBER,
         .Type = NdisPortTypeUndefined,
         .MediaConnectState = link->MediaConnectState,

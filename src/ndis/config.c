@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * NdisOpenConfigurationEx and kin: a driver's view of its registry keys. A configuration handle owns
- * its open key and everything that was read through it, until NdisCloseConfiguration. Calls on one
- * handle are serial by contract (IM-CFG-03), so a handle has no lock. PASSIVE_LEVEL.
+ * NdisOpenConfigurationEx and kin: a driver's view of its registry keys. A configuration handle
+ * owns its open key and everything that was read through it, until NdisCloseConfiguration. Calls on
+ * one handle are serial by contract (IM-CFG-03), so a handle has no lock. PASSIVE_LEVEL.
  *
  *   handle                        key under \Registry\Machine\System\CurrentControlSet (IM-CFG-04)
  *   miniport or protocol driver   Services\<service>\Parameters
@@ -34,7 +34,8 @@ static NDIS_STATUS status_of(int error)
                                  : NDIS_STATUS_FAILURE;
 }
 
-/* ---- which key ----------------------------------------------------------------------------------- */
+/* ---- which key
+ * ----------------------------------------------------------------------------------- */
 
 static char *binding_path(const struct ndis_protocol *p, const struct ndis_adapter *a)
 {
@@ -79,7 +80,8 @@ static char *path_of(NDIS_HANDLE handle, bool *known)
     }
 }
 
-/* ---- handles ------------------------------------------------------------------------------------- */
+/* ---- handles
+ * ------------------------------------------------------------------------------------- */
 
 static int config_open(void *base, const char *path, NDIS_HANDLE *out)
 {
@@ -193,7 +195,8 @@ UMN_EXPORT void NTAPI NdisCloseConfiguration(NDIS_HANDLE ConfigurationHandle)
     plat_free(c);
 }
 
-/* ---- read ---------------------------------------------------------------------------------------- */
+/* ---- read
+ * ---------------------------------------------------------------------------------------- */
 
 static struct block *block_new(struct config *c, size_t size)
 {
@@ -287,9 +290,9 @@ static NDIS_STATUS read_value(struct config *c, const char *keyword, struct bloc
 }
 
 /*
- * nf-ndis-ndisreadconfiguration.md; IM-CFG-02, -03. PASSIVE_LEVEL. The type asked for is ignored: the
- * value's own type decides. The result lives until NdisCloseConfiguration. RESOURCES; FAILURE: there
- * is no such value, or of a type that has no NDIS counterpart.
+ * nf-ndis-ndisreadconfiguration.md; IM-CFG-02, -03. PASSIVE_LEVEL. The type asked for is ignored:
+ * the value's own type decides. The result lives until NdisCloseConfiguration. RESOURCES; FAILURE:
+ * there is no such value, or of a type that has no NDIS counterpart.
  */
 UMN_EXPORT void NTAPI NdisReadConfiguration(PNDIS_STATUS Status,
                                             PNDIS_CONFIGURATION_PARAMETER *ParameterValue,
@@ -324,8 +327,8 @@ static int hex(WCHAR c)
 
 /*
  * nf-ndis-ndisreadnetworkaddress.md, IM-CFG-05: the string value NetworkAddress as bytes, hyphens
- * dropped, nothing else validated (an odd last digit is a byte of its own). PASSIVE_LEVEL. FAILURE: no
- * value, not a string, not hexadecimal, empty.
+ * dropped, nothing else validated (an odd last digit is a byte of its own). PASSIVE_LEVEL. FAILURE:
+ * no value, not a string, not hexadecimal, empty.
  */
 UMN_EXPORT void NTAPI NdisReadNetworkAddress(PNDIS_STATUS Status, PVOID *NetworkAddress,
                                              PUINT NetworkAddressLength,
@@ -334,19 +337,24 @@ UMN_EXPORT void NTAPI NdisReadNetworkAddress(PNDIS_STATUS Status, PVOID *Network
     struct config *c = ConfigurationHandle;
     struct block *text, *bytes;
     const UNICODE_STRING *s;
+    NDIS_STATUS status;
     UINT n = 0;
 
     ndis__entry_ok(UMN_PASSIVE, "NdisReadNetworkAddress");
     *Status = NDIS_STATUS_FAILURE;
     if (!ndis__live(c, NDIS_KIND_CONFIG, "NdisReadNetworkAddress"))
         return;
-    if (read_value(c, "NetworkAddress", &text) != NDIS_STATUS_SUCCESS ||
-        text->parameter.ParameterType != NdisParameterString)
+    status = read_value(c, "NetworkAddress", &text);
+    if (status == NDIS_STATUS_RESOURCES)
+        *Status = status; /* beyond the page: a default in place of the address would be wrong */
+    if (status != NDIS_STATUS_SUCCESS || text->parameter.ParameterType != NdisParameterString)
         return;
     s = &text->parameter.ParameterData.StringData;
     bytes = block_new(c, s->Length);
-    if (!bytes)
+    if (!bytes) {
+        *Status = NDIS_STATUS_RESOURCES;
         return;
+    }
     for (size_t i = 0; i < s->Length / sizeof(WCHAR); i++) {
         int high = hex(s->Buffer[i]), low;
         if (s->Buffer[i] == '-')
@@ -364,7 +372,8 @@ UMN_EXPORT void NTAPI NdisReadNetworkAddress(PNDIS_STATUS Status, PVOID *Network
     *Status = NDIS_STATUS_SUCCESS;
 }
 
-/* ---- write --------------------------------------------------------------------------------------- */
+/* ---- write
+ * --------------------------------------------------------------------------------------- */
 
 /* A REG_SZ is stored with its terminator, which the counted string need not have. */
 static int write_string(struct config *c, const char *keyword, const UNICODE_STRING *s, bool multi)

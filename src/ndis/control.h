@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Shared by the control path of src/ndis (drivers, adapters, bindings, PnP, IM requests), not by the
- * data path. Everything here is guarded by `ndis.lock` unless a line says otherwise.
+ * Shared by the control path of src/ndis (drivers, adapters, bindings, PnP, IM requests), not by
+ * the data path. Everything here is guarded by `ndis.lock` unless a line says otherwise.
  */
 #ifndef NDIS_CONTROL_H
 #define NDIS_CONTROL_H
 
 #include "ndis/internal.h"
 
-/* ---- frames: which callback of which object runs in which context ----------------------------- */
+/* ---- frames: which callback of which object runs in which context -----------------------------
+ */
 /*
  * A frame lies on the stack of the context that calls a driver. The list tells whether a call is
  * made from a context in which it is legal (IM-BND-04, IM-BND-15, IM-UNB-03, question 15).
@@ -19,7 +20,10 @@ enum ndis_frame_kind {
     NDIS_FRAME_SETOPTIONS, /* MiniportSetOptions, ProtocolSetOptions */
     NDIS_FRAME_INITIALIZE, /* MiniportInitializeEx */
     NDIS_FRAME_MINIPORT,   /* another MiniportXxx */
-    NDIS_FRAME_BIND, NDIS_FRAME_UNBIND, NDIS_FRAME_EVENT, NDIS_FRAME_PROTOCOL
+    NDIS_FRAME_BIND,
+    NDIS_FRAME_UNBIND,
+    NDIS_FRAME_EVENT,
+    NDIS_FRAME_PROTOCOL
 };
 struct ndis_frame {
     struct umn_list link; /* ndis.frames, innermost first */
@@ -48,7 +52,8 @@ unsigned ndis__frame_count(const void *object); /* of the calling context; lock 
 /* The innermost frame of the calling context of that kind, for its object. NULL if none. */
 const void *ndis__frame_object(enum ndis_frame_kind kind);
 
-/* ---- wait queues: contexts parked until somebody changes a state ------------------------------- */
+/* ---- wait queues: contexts parked until somebody changes a state -------------------------------
+ */
 struct ndis_waiter {
     struct umn_list link;
     struct umn_ctx *ctx;
@@ -61,7 +66,8 @@ void ndis__wake_one(struct ndis_waiter *w); /* ndis.lock held */
 /* Wakes every waiter of the list. ndis.lock held on entry and released on return. */
 void ndis__wake_unlock(struct umn_list *waiters);
 
-/* ---- objects and memory ------------------------------------------------------------------------ */
+/* ---- objects and memory ------------------------------------------------------------------------
+ */
 uint32_t ndis__new_id(void);
 /* True if handle is a live handle of that kind, whatever it points to; else reports rule
  * HandleType. For functions off the data path. */
@@ -75,7 +81,8 @@ bool ndis__entry_ok(uint8_t max, const char *function);
 NDIS_STATUS ndis__header_check(const NDIS_OBJECT_HEADER *h, unsigned type, unsigned revision,
                                size_t size, const char *function);
 void ndis__adapter_get(struct ndis_adapter *a); /* lock held by the caller */
-void ndis__adapter_put(struct ndis_adapter *a); /* lock not held; a removed one goes to the graves */
+void ndis__adapter_put(
+    struct ndis_adapter *a); /* lock not held; a removed one goes to the graves */
 void ndis__binding_get(struct ndis_binding *b); /* lock held */
 void ndis__binding_put(struct ndis_binding *b);
 void ndis__protocol_get(struct ndis_protocol *p); /* lock held */
@@ -84,11 +91,13 @@ void ndis__mdriver_get(struct ndis_mdriver *d); /* lock held */
 void ndis__mdriver_put(struct ndis_mdriver *d);
 void *ndis__grave_new(void); /* NULL: no memory */
 /* Walks adapters / protocols in order of creation: drops the reference on `after` (NULL at first)
- * and returns the next one with a reference, or NULL at the end. What is added meanwhile is seen. */
+ * and returns the next one with a reference, or NULL at the end. What is added meanwhile is seen.
+ */
 struct ndis_adapter *ndis__adapter_ref(const char *name); /* find, with a reference */
 struct ndis_adapter *ndis__adapter_next(struct ndis_adapter *after);
 struct ndis_protocol *ndis__protocol_next(struct ndis_protocol *after);
-/* UTF-8, upper case, with \DEVICE\ in front; NULL: no memory or *status INVALID (empty, malformed).*/
+/* UTF-8, upper case, with \DEVICE\ in front; NULL: no memory or *status INVALID (empty,
+ * malformed).*/
 char *ndis__canonical(const UNICODE_STRING *name, NDIS_STATUS *status);
 char *ndis__canonical_utf8(const char *name);
 
@@ -103,7 +112,8 @@ void ndis__name_add(struct ndis_names *t, struct ndis_name *n); /* n->text set *
 void ndis__name_remove(struct ndis_names *t, struct ndis_name *n);
 extern struct ndis_names ndis__adapter_names;
 
-/* ---- drivers (driver.c) ------------------------------------------------------------------------- */
+/* ---- drivers (driver.c) -------------------------------------------------------------------------
+ */
 struct ndis_mdriver *ndis__mdriver_for(DRIVER_OBJECT *driver, DEVICE_OBJECT *pdo);
 /* Waits until the driver's DriverEntry has returned; false if it failed. IM-REG-06. */
 bool ndis__mdriver_ready(DRIVER_OBJECT *driver);
@@ -114,7 +124,8 @@ bool ndis__driver_entering(const DRIVER_OBJECT *driver);
 bool ndis__version_known(unsigned major, unsigned minor);
 void ndis__mdriver_deregister(struct ndis_mdriver *d);
 
-/* ---- protocols (protocol.c) ---------------------------------------------------------------------- */
+/* ---- protocols (protocol.c)
+ * ---------------------------------------------------------------------- */
 void ndis__protocols_release(DRIVER_OBJECT *driver); /* DriverEntry returned: bind now */
 /* Deregisters what a driver (NULL: anybody) left behind, with a report. */
 void ndis__protocols_drop(DRIVER_OBJECT *driver, const char *when);
@@ -123,10 +134,11 @@ void ndis__protocols_uninstall(DRIVER_OBJECT *driver); /* before MiniportDriverU
 bool ndis__protocol_busy(struct ndis_protocol *p);
 void ndis__protocol_idle(struct ndis_protocol *p);
 
-/* ---- bind operations (bind.c) --------------------------------------------------------------------- */
+/* ---- bind operations (bind.c)
+ * --------------------------------------------------------------------- */
 struct ndis_bind_op {
-    struct ndis_object obj;   /* BindContext */
-    struct umn_list link;     /* ndis.bind_ops */
+    struct ndis_object obj; /* BindContext */
+    struct umn_list link;   /* ndis.bind_ops */
     struct ndis_adapter *adapter;
     struct ndis_protocol *protocol;
     struct ndis_binding *binding; /* made by NdisOpenAdapterEx */
@@ -157,7 +169,7 @@ void ndis__bind_protocol(struct ndis_protocol *p); /* to every adapter there is 
 void ndis__unbind_pair(struct ndis_binding *b);
 /* The binding of p on a, or NULL. Lock held. */
 struct ndis_binding *ndis__binding_of(struct ndis_protocol *p, struct ndis_adapter *a);
-void ndis__unbind_all(struct ndis_adapter *a); /* inside an op, adapter Paused */
+void ndis__unbind_all(struct ndis_adapter *a);    /* inside an op, adapter Paused */
 void ndis__binding_hooks(struct ndis_binding *b); /* on_zero, close work; after dp_binding_init */
 void ndis__binding_force_close(struct ndis_binding *b, const char *why);
 bool ndis__binding_quiet(const struct ndis_binding *b);
@@ -167,12 +179,14 @@ static inline bool ndis__binding_callable(const struct ndis_binding *b)
     return b->opened && !b->close_finished;
 }
 
-/* ---- Linkage\Bind (bindlist.c) ---------------------------------------------------------------------- */
+/* ---- Linkage\Bind (bindlist.c)
+ * ---------------------------------------------------------------------- */
 void ndis__bindlist_invalidate(struct ndis_protocol *p);
 void ndis__bindlist_free(struct ndis_protocol *p);
 bool ndis__protocol_wants_adapter(struct ndis_protocol *p, const struct ndis_adapter *a);
 
-/* ---- start and stop of an adapter (adapter.c) --------------------------------------------------------- */
+/* ---- start and stop of an adapter (adapter.c)
+ * --------------------------------------------------------- */
 /* initialize, bind, restart: inside an op. im: the request that is granted, or NULL. */
 NDIS_STATUS ndis__adapter_bring_up(struct ndis_adapter *a);
 /* pause, unbind, halt: inside an op. Nothing if Halted or Shutdown. */
@@ -190,11 +204,13 @@ char *ndis__device_value(DEVICE_OBJECT *pdo, const char *name);
 uint32_t ndis__device_dword(DEVICE_OBJECT *pdo, const char *name, uint32_t fallback);
 int ndis__device_set_dword(DEVICE_OBJECT *pdo, const char *name, uint32_t value);
 
-/* ---- events (event.c) ---------------------------------------------------------------------------------- */
+/* ---- events (event.c)
+ * ---------------------------------------------------------------------------------- */
 void ndis__event_binds_complete(struct ndis_protocol *p);
 void ndis__event_reenable(struct ndis_adapter *a);
 
-/* ---- IM requests (im.c) --------------------------------------------------------------------------------- */
+/* ---- IM requests (im.c)
+ * --------------------------------------------------------------------------------- */
 /* What becomes of the request of an adapter that has been halted / failed to initialize. */
 void ndis__im_initialized(struct ndis_adapter *a, bool success);
 void ndis__im_not_begun(struct ndis_adapter *a);
@@ -203,10 +219,12 @@ void ndis__im_halted(struct ndis_adapter *a, NDIS_HALT_ACTION action);
 void ndis__im_unbound(const struct ndis_binding *b);
 void ndis__im_stop(void);
 
-/* ---- interfaces (ifs.c) ---------------------------------------------------------------------------------- */
+/* ---- interfaces (ifs.c)
+ * ---------------------------------------------------------------------------------- */
 void ndis__ifs_stop(void);
 
-/* ---- a control job in a thread of its own ------------------------------------------------------------------ */
+/* ---- a control job in a thread of its own
+ * ------------------------------------------------------------------ */
 /* Runs fn(arg) at PASSIVE in a new thread, or in the worker itself if no thread can be had. From
  * <= DISPATCH. False: no memory, nothing happens. */
 bool ndis__job(void (*fn)(void *), void *arg, const char *name);

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Miniport drivers: registration, what NDIS puts into the DRIVER_OBJECT, unload, and what runs while
- * a DriverEntry is under way. Lists under ndis.lock; everything here runs at PASSIVE_LEVEL.
+ * Miniport drivers: registration, what NDIS puts into the DRIVER_OBJECT, unload, and what runs
+ * while a DriverEntry is under way. Lists under ndis.lock; everything here runs at PASSIVE_LEVEL.
  *
  * NDIS owns DriverExtension->AddDevice, IRP_MJ_PNP, IRP_MJ_POWER and DriverUnload of a driver that
  * registers a miniport (design 5). A driver may register twice, as physical miniport and as
- * intermediate driver; the registry's IMMiniport of a device instance tells which one it belongs to.
+ * intermediate driver; the registry's IMMiniport of a device instance tells which one it belongs
+ * to.
  */
 #include "ndis/control.h"
 
@@ -20,7 +21,8 @@ static struct entry {
 } entries[MAX_ENTRIES];
 static struct umn_list entry_waiters;
 
-/* ---- DriverEntry ---------------------------------------------------------------------------------- */
+/* ---- DriverEntry
+ * ---------------------------------------------------------------------------------- */
 
 static struct entry *entry_of(const DRIVER_OBJECT *driver)
 {
@@ -75,13 +77,13 @@ static void entry_hook(DRIVER_OBJECT *driver, bool returned, NTSTATUS status)
     if (!returned) {
         e = entry_of(NULL);
         if (e)
-            *e = (struct entry){ driver, umn__ctx_self() };
+            *e = (struct entry){driver, umn__ctx_self()};
         umn__unlock(&ndis.lock);
         return;
     }
     e = entry_of(driver);
     if (e)
-        *e = (struct entry){ 0 };
+        *e = (struct entry){0};
     umn_list_for_each (l, &ndis.mdrivers) {
         struct ndis_mdriver *d = umn_container_of(l, struct ndis_mdriver, link);
         if (d->driver_object == driver)
@@ -132,7 +134,8 @@ void ndis__drivers_stop(void)
     ndis__protocols_drop(NULL, "when NDIS stops");
 }
 
-/* ---- unload ----------------------------------------------------------------------------------------- */
+/* ---- unload
+ * ----------------------------------------------------------------------------------------- */
 
 /*
  * DriverUnload of every driver with a miniport (nc-ndis-miniport_unload.md, IM-UNL-01). A combined
@@ -173,12 +176,13 @@ static void NTAPI ndis_driver_unload(DRIVER_OBJECT *driver)
     drop_leftovers(driver, "in MiniportDriverUnload");
 }
 
-/* ---- registration ------------------------------------------------------------------------------------ */
+/* ---- registration
+ * ------------------------------------------------------------------------------------ */
 
 bool ndis__version_known(unsigned major, unsigned minor)
 {
-    static const unsigned char minors[] = { 0,  1,  20, 30, 40, 50, 51, 52, 60,
-                                            70, 80, 81, 82, 83, 84, 85, 86, 87 };
+    static const unsigned char minors[] = {0,  1,  20, 30, 40, 50, 51, 52, 60,
+                                           70, 80, 81, 82, 83, 84, 85, 86, 87};
 
     if (major != 6 || minor > umn__ndis_settings.ndis_minor)
         return false;
@@ -350,9 +354,10 @@ UMN_EXPORT void NTAPI NdisMDeregisterMiniportDriver(NDIS_HANDLE NdisMiniportDriv
         return;
     if (!ndis__driver_entering(d->driver_object) &&
         !ndis__frame_inside(NDIS_FRAME_UNLOAD, d->driver_object))
-        umn__report("ST-16", 0,
-                    "driver %s deregisters its miniport outside MiniportDriverUnload and DriverEntry",
-                    d->service);
+        umn__report(
+            "ST-16", 0,
+            "driver %s deregisters its miniport outside MiniportDriverUnload and DriverEntry",
+            d->service);
     if (!umn_list_empty(&d->adapters))
         umn__report("DRIVER_UNLOAD_UNEXPECTED", 0x0a,
                     "driver %s deregisters its miniport while it has adapters", d->service);
@@ -391,15 +396,16 @@ UMN_EXPORT void NTAPI NdisIMAssociateMiniport(NDIS_HANDLE DriverHandle, NDIS_HAN
     umn__trace("driver.associate", "%s with protocol %s", d->service, p->service);
 }
 
-/* ---- options ------------------------------------------------------------------------------------------ */
+/* ---- options
+ * ------------------------------------------------------------------------------------------ */
 
 /*
  * nf-ndis-ndissetoptionalhandlers.md. Of the optional structures this library serves
  * NDIS_MINIPORT_PNP_CHARACTERISTICS; every other one is refused with FAILURE, since nothing would
  * ever call its handlers. PASSIVE_LEVEL.
  */
-UMN_EXPORT NDIS_STATUS NTAPI NdisSetOptionalHandlers(NDIS_HANDLE NdisHandle,
-                                                     PNDIS_DRIVER_OPTIONAL_HANDLERS OptionalHandlers)
+UMN_EXPORT NDIS_STATUS NTAPI
+NdisSetOptionalHandlers(NDIS_HANDLE NdisHandle, PNDIS_DRIVER_OPTIONAL_HANDLERS OptionalHandlers)
 {
     struct ndis_mdriver *d = NdisHandle;
     const NDIS_MINIPORT_PNP_CHARACTERISTICS *c = (const void *)OptionalHandlers;
@@ -409,7 +415,8 @@ UMN_EXPORT NDIS_STATUS NTAPI NdisSetOptionalHandlers(NDIS_HANDLE NdisHandle,
         c->Header.Type != NDIS_OBJECT_TYPE_MINIPORT_PNP_CHARACTERISTICS)
         return NDIS_STATUS_FAILURE;
     if (!ndis__frame_inside(NDIS_FRAME_SETOPTIONS, d))
-        umn__report("ST-18", 0, "driver %s calls NdisSetOptionalHandlers outside MiniportSetOptions",
+        umn__report("ST-18", 0,
+                    "driver %s calls NdisSetOptionalHandlers outside MiniportSetOptions",
                     d->service);
     if (c->Header.Size < NDIS_SIZEOF_MINIPORT_PNP_CHARACTERISTICS_REVISION_1 ||
         !c->MiniportAddDeviceHandler != !c->MiniportRemoveDeviceHandler)
@@ -418,7 +425,8 @@ UMN_EXPORT NDIS_STATUS NTAPI NdisSetOptionalHandlers(NDIS_HANDLE NdisHandle,
     return NDIS_STATUS_SUCCESS;
 }
 
-/* ---- look-up ------------------------------------------------------------------------------------------- */
+/* ---- look-up
+ * ------------------------------------------------------------------------------------------- */
 
 /*
  * The registration that a device belongs to, with a reference; NULL if there is none. With two

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Network PnP events to protocols and their completion; NdisMNetPnPEvent of miniports. PASSIVE_LEVEL.
- * An event lies on the stack of the context that sends it and is in ndis.events (ndis.lock) until it
- * has been completed, so that a completion with another pointer, or a second one, is seen.
+ * Network PnP events to protocols and their completion; NdisMNetPnPEvent of miniports.
+ * PASSIVE_LEVEL. An event lies on the stack of the context that sends it and is in ndis.events
+ * (ndis.lock) until it has been completed, so that a completion with another pointer, or a second
+ * one, is seen.
  */
 #include "ndis/control.h"
 
@@ -17,9 +18,19 @@ struct event {
 static const char *code_name(NET_PNP_EVENT_CODE code)
 {
     static const char *const names[] = {
-        "SetPower",      "QueryPower",     "QueryRemoveDevice", "CancelRemoveDevice", "Reconfigure",
-        "BindList",      "BindsComplete",  "PnPCapabilities",   "Pause",              "Restart",
-        "PortActivation", "PortDeactivation", "IMReEnableDevice",
+        "SetPower",
+        "QueryPower",
+        "QueryRemoveDevice",
+        "CancelRemoveDevice",
+        "Reconfigure",
+        "BindList",
+        "BindsComplete",
+        "PnPCapabilities",
+        "Pause",
+        "Restart",
+        "PortActivation",
+        "PortDeactivation",
+        "IMReEnableDevice",
     };
     return (unsigned)code < sizeof names / sizeof names[0] ? names[code] : "event";
 }
@@ -34,11 +45,12 @@ static bool may_fail(NET_PNP_EVENT_CODE code)
 static void event_init(struct event *e, NET_PNP_EVENT_CODE code, void *buffer, uint32_t length)
 {
     *e = (struct event){
-        .n = {
-            .Header = { NDIS_OBJECT_TYPE_DEFAULT, NET_PNP_EVENT_NOTIFICATION_REVISION_1,
-                        NDIS_SIZEOF_NET_PNP_EVENT_NOTIFICATION_REVISION_1 },
-            .NetPnPEvent = { .NetEvent = code, .Buffer = buffer, .BufferLength = length },
-        },
+        .n =
+            {
+                .Header = {NDIS_OBJECT_TYPE_DEFAULT, NET_PNP_EVENT_NOTIFICATION_REVISION_1,
+                           NDIS_SIZEOF_NET_PNP_EVENT_NOTIFICATION_REVISION_1},
+                .NetPnPEvent = {.NetEvent = code, .Buffer = buffer, .BufferLength = length},
+            },
     };
     ndis__completion_init(&e->done);
     umn__lock(&ndis.lock);
@@ -69,8 +81,8 @@ NDIS_STATUS ndis__event_send(struct ndis_protocol *p, struct ndis_binding *b,
         umn__report("ST-09", 0, "protocol %s completed %s and returned another status for it",
                     p->service, code_name(code));
     if (status == NDIS_STATUS_NOT_SUPPORTED || (status != NDIS_STATUS_SUCCESS && !may_fail(code)))
-        umn__report("IM-EVT-02", 0, "protocol %s failed %s with 0x%08x", p->service, code_name(code),
-                    (unsigned)status);
+        umn__report("IM-EVT-02", 0, "protocol %s failed %s with 0x%08x", p->service,
+                    code_name(code), (unsigned)status);
     return status;
 }
 
@@ -111,8 +123,9 @@ NDIS_STATUS ndis__event_adapter(struct ndis_adapter *a, NET_PNP_EVENT_CODE code,
 }
 
 /*
- * nf-ndis-ndiscompletenetpnpevent.md, IM-EVT-03: ends an event for which ProtocolNetPnPEvent returned
- * PENDING. PASSIVE_LEVEL. A pointer that is no event under way, or a second completion, is reported.
+ * nf-ndis-ndiscompletenetpnpevent.md, IM-EVT-03: ends an event for which ProtocolNetPnPEvent
+ * returned PENDING. PASSIVE_LEVEL. A pointer that is no event under way, or a second completion, is
+ * reported.
  */
 UMN_EXPORT void NTAPI NdisCompleteNetPnPEvent(NDIS_HANDLE NdisHandle,
                                               PNET_PNP_EVENT_NOTIFICATION NetPnPEvent,
@@ -135,7 +148,8 @@ UMN_EXPORT void NTAPI NdisCompleteNetPnPEvent(NDIS_HANDLE NdisHandle,
         umn__report("ST-09", 0, "NdisCompleteNetPnPEvent for an event that is not under way");
 }
 
-/* ---- events that NDIS originates ----------------------------------------------------------------- */
+/* ---- events that NDIS originates
+ * ----------------------------------------------------------------- */
 
 /* IM-BND-17: once a protocol is bound to what there is; always with a NULL context. */
 void ndis__event_binds_complete(struct ndis_protocol *p)
@@ -146,8 +160,8 @@ void ndis__event_binds_complete(struct ndis_protocol *p)
     ndis__protocol_idle(p);
 }
 
-/* IM-EVT-11: the buffer points to an NDIS_STRING with the full device path. No op is held: the driver
- * may ask for the virtual miniport from another context before it completes the event. */
+/* IM-EVT-11: the buffer points to an NDIS_STRING with the full device path. No op is held: the
+ * driver may ask for the virtual miniport from another context before it completes the event. */
 void ndis__event_reenable(struct ndis_adapter *a)
 {
     struct ndis_protocol *p;
@@ -167,8 +181,8 @@ void ndis__event_reenable(struct ndis_adapter *a)
     ndis__protocol_put(p);
 }
 
-static int reconfigure_binding(struct ndis_protocol *p, const char *adapter, void *data, size_t size,
-                               NDIS_STATUS *status)
+static int reconfigure_binding(struct ndis_protocol *p, const char *adapter, void *data,
+                               size_t size, NDIS_STATUS *status)
 {
     struct ndis_adapter *a = ndis__adapter_ref(adapter);
     struct ndis_binding *b;
@@ -208,7 +222,8 @@ int umn__ndis_reconfigure(const char *protocol_service, const char *adapter, con
         if (adapter) {
             result = reconfigure_binding(p, adapter, copy, copy ? size : 0, &answer);
         } else if (ndis__protocol_busy(p)) {
-            answer = ndis__event_send(p, NULL, NetEventReconfigure, copy, copy ? (uint32_t)size : 0);
+            answer =
+                ndis__event_send(p, NULL, NetEventReconfigure, copy, copy ? (uint32_t)size : 0);
             ndis__protocol_idle(p);
             result = 0;
         }
@@ -221,7 +236,8 @@ int umn__ndis_reconfigure(const char *protocol_service, const char *adapter, con
     return result;
 }
 
-/* ---- ports ------------------------------------------------------------------------------------------ */
+/* ---- ports
+ * ------------------------------------------------------------------------------------------ */
 
 static void port_job(void *arg)
 {
@@ -273,7 +289,8 @@ static NDIS_STATUS port_event(struct ndis_adapter *a, const NET_PNP_EVENT *e)
     return a->state == NDIS_ADAPTER_INITIALIZING ? NDIS_STATUS_SUCCESS : NDIS_STATUS_RESOURCES;
 }
 
-/* ---- events that miniports raise ---------------------------------------------------------------------- */
+/* ---- events that miniports raise
+ * ---------------------------------------------------------------------- */
 
 /* IM-EVT-08, IM-EVT-10; 0x7C / 0x22. */
 static bool event_allowed(const struct ndis_adapter *a, NET_PNP_EVENT_CODE code)

@@ -5,7 +5,8 @@
  */
 #include "ndis/control.h"
 
-/* ---- frames -------------------------------------------------------------------------------------- */
+/* ---- frames
+ * -------------------------------------------------------------------------------------- */
 
 void ndis__frame_enter(struct ndis_frame *f, enum ndis_frame_kind kind, const void *object,
                        const void *binding, const char *name)
@@ -36,8 +37,8 @@ void ndis__frame_leave(struct ndis_frame *f)
         umn__report("SpinLockBalanced", 0, "%s returned with %u spin locks held, %u at its call",
                     f->name, umn__locks_held(), f->locks);
     if (irql != f->irql) {
-        umn__report("IrqlReturn", 0x2001d, "%s returned at IRQL %u, was called at %u", f->name, irql,
-                    f->irql);
+        umn__report("IrqlReturn", 0x2001d, "%s returned at IRQL %u, was called at %u", f->name,
+                    irql, f->irql);
         if (irql > f->irql)
             umn__irql_lower(f->irql);
         else
@@ -135,11 +136,12 @@ const struct ndis_frame *ndis__frame_of_self(void)
     return found;
 }
 
-/* ---- waits ---------------------------------------------------------------------------------------- */
+/* ---- waits
+ * ---------------------------------------------------------------------------------------- */
 
 void ndis__wait_unlock(struct umn_list *waiters, const char *why, const void *object)
 {
-    struct ndis_waiter w = { .ctx = umn__ctx_self() };
+    struct ndis_waiter w = {.ctx = umn__ctx_self()};
 
     umn_list_add_tail(waiters, &w.link);
     while (!w.woken) {
@@ -164,7 +166,8 @@ void ndis__wake_unlock(struct umn_list *waiters)
     umn__unlock(&ndis.lock);
 }
 
-/* ---- jobs ------------------------------------------------------------------------------------------ */
+/* ---- jobs
+ * ------------------------------------------------------------------------------------------ */
 
 struct job {
     struct umn_work work;
@@ -197,12 +200,13 @@ bool ndis__job(void (*fn)(void *), void *arg, const char *name)
 
     if (!j)
         return false;
-    *j = (struct job){ .work = { .run = job_start }, .fn = fn, .arg = arg, .name = name };
+    *j = (struct job){.work = {.run = job_start}, .fn = fn, .arg = arg, .name = name};
     umn__work_queue(&j->work);
     return true;
 }
 
-/* ---- checks ----------------------------------------------------------------------------------------- */
+/* ---- checks
+ * ----------------------------------------------------------------------------------------- */
 
 bool ndis__entry_ok(uint8_t max, const char *function)
 {
@@ -218,8 +222,9 @@ NDIS_STATUS ndis__header_check(const NDIS_OBJECT_HEADER *h, unsigned type, unsig
                                size_t size, const char *function)
 {
     if (!h || h->Type != type) {
-        umn__report("INVALID_OBJECT_HEADER", 0x21, "%s was given an object of type 0x%02x, not 0x%02x",
-                    function, h ? h->Type : 0, type);
+        umn__report("INVALID_OBJECT_HEADER", 0x21,
+                    "%s was given an object of type 0x%02x, not 0x%02x", function, h ? h->Type : 0,
+                    type);
         return NDIS_STATUS_INVALID_PARAMETER;
     }
     if (h->Revision < revision)

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Network interfaces: index and LUID of each adapter, and the interface stack table. NDIS is the
- * proxy provider of all of them (IM-IFS-01). PASSIVE_LEVEL; ndis.lock guards the tables. Look-ups by
- * index and LUID are hashed and each row hangs on both its interfaces, so 4,096 virtual miniports
- * over one adapter cost the same each.
+ * proxy provider of all of them (IM-IFS-01). PASSIVE_LEVEL; ndis.lock guards the tables. Look-ups
+ * by index and LUID are hashed and each row hangs on both its interfaces, so 4,096 virtual
+ * miniports over one adapter cost the same each.
  *
- * The index is new at each registration. The LUID stays the adapter's: its 24-bit NetLuidIndex is the
- * `NetLuidIndex` value of the device's class key or, without it, a hash of the GUID; who finds the
- * hash taken gets the next free one and keeps that in the registry.
+ * The index is new at each registration. The LUID stays the adapter's: its 24-bit NetLuidIndex is
+ * the `NetLuidIndex` value of the device's class key or, without it, a hash of the GUID; who finds
+ * the hash taken gets the next free one and keeps that in the registry.
  */
 #include "ndis/control.h"
 
@@ -29,7 +29,7 @@ struct row {
 };
 
 static struct ndis_iface *by_index[BUCKETS], *by_luid[BUCKETS];
-static struct umn_list rows = { &rows, &rows };
+static struct umn_list rows = {&rows, &rows};
 static size_t row_count;
 static NET_IFINDEX last_index;
 static unsigned walk; /* number of the current loop check */
@@ -59,7 +59,7 @@ static struct ndis_iface *find_luid(NET_LUID luid)
 
 static NET_LUID make_luid(NET_IFTYPE type, uint32_t index)
 {
-    NET_LUID luid = { .Value = (uint64_t)type << 48 | (uint64_t)(index & INDEX_MAX) << 24 };
+    NET_LUID luid = {.Value = (uint64_t)type << 48 | (uint64_t)(index & INDEX_MAX) << 24};
 
     return luid;
 }
@@ -92,7 +92,8 @@ static struct ndis_iface *iface_new(NET_LUID luid)
     return i;
 }
 
-/* ---- registration --------------------------------------------------------------------------------- */
+/* ---- registration
+ * --------------------------------------------------------------------------------- */
 
 static uint32_t guid_index(const struct ndis_adapter *a)
 {
@@ -104,7 +105,8 @@ static uint32_t guid_index(const struct ndis_adapter *a)
 /* Gives the adapter its interface. UMN_ENOMEM. */
 int ndis__if_register(struct ndis_adapter *a)
 {
-    const NET_IFTYPE type = (NET_IFTYPE)ndis__device_dword(a->pdo, "*IfType", IF_TYPE_ETHERNET_CSMACD);
+    const NET_IFTYPE type =
+        (NET_IFTYPE)ndis__device_dword(a->pdo, "*IfType", IF_TYPE_ETHERNET_CSMACD);
     uint32_t kept = ndis__device_dword(a->pdo, "NetLuidIndex", 0) & INDEX_MAX;
     uint32_t index = kept ? kept : guid_index(a);
     struct ndis_iface *i = iface_new(make_luid(type, index));
@@ -202,7 +204,8 @@ void ndis__ifs_stop(void)
     last_index = 0;
 }
 
-/* ---- the stack table -------------------------------------------------------------------------------- */
+/* ---- the stack table
+ * -------------------------------------------------------------------------------- */
 
 /* Lock held: whether `target` lies on or below `from`. Each interface is looked at once. */
 static bool reaches(struct ndis_iface *from, const struct ndis_iface *target)
@@ -229,9 +232,9 @@ static struct row *find_row(struct ndis_iface *upper, const struct ndis_iface *l
 }
 
 /*
- * nf-ndis-ndisifaddifstackentry.md; IM-IFS-02, -03. PASSIVE_LEVEL. INTERFACE_NOT_FOUND: one of them is
- * not registered; RESOURCES; FAILURE: it would close a circle (reported, 0x7C / 0x1B). A row that is
- * there already is SUCCESS.
+ * nf-ndis-ndisifaddifstackentry.md; IM-IFS-02, -03. PASSIVE_LEVEL. INTERFACE_NOT_FOUND: one of them
+ * is not registered; RESOURCES; FAILURE: it would close a circle (reported, 0x7C / 0x1B). A row
+ * that is there already is SUCCESS.
  */
 UMN_EXPORT NDIS_STATUS NTAPI NdisIfAddIfStackEntry(NET_IFINDEX HigherLayerIfIndex,
                                                    NET_IFINDEX LowerLayerIfIndex)
@@ -315,7 +318,8 @@ void umn__ndis_ifstack(bool (*visit)(void *arg, uint32_t upper, uint32_t lower),
     plat_free(copy);
 }
 
-/* ---- look-ups ---------------------------------------------------------------------------------------- */
+/* ---- look-ups
+ * ---------------------------------------------------------------------------------------- */
 
 /* nf-ndis-ndisifgetinterfaceindexfromnetluid.md. INTERFACE_NOT_FOUND. */
 UMN_EXPORT NDIS_STATUS NTAPI NdisIfGetInterfaceIndexFromNetLuid(NET_LUID NetLuid,
@@ -347,8 +351,9 @@ UMN_EXPORT NDIS_STATUS NTAPI NdisIfGetNetLuidFromInterfaceIndex(NET_IFINDEX ifIn
     return i ? NDIS_STATUS_SUCCESS : NDIS_STATUS_INTERFACE_NOT_FOUND;
 }
 
-/* nf-ndis-ndisifquerybindingifindex.md: the highest and the lowest interface below a binding; without
- * filter modules both are the adapter's. PASSIVE_LEVEL. INTERFACE_NOT_FOUND: no such binding. */
+/* nf-ndis-ndisifquerybindingifindex.md: the highest and the lowest interface below a binding;
+ * without filter modules both are the adapter's. PASSIVE_LEVEL. INTERFACE_NOT_FOUND: no such
+ * binding. */
 UMN_EXPORT NDIS_STATUS NTAPI NdisIfQueryBindingIfIndex(NDIS_HANDLE NdisBindingHandle,
                                                        PNET_IFINDEX pHighestIfIndex,
                                                        PNET_LUID pHighestNetLuid,

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Owns the driver's half of a virtual miniport's start: requests by NdisIMInitializeDeviceInstanceEx,
- * one per device name, from the request until the virtual miniport is gone. PASSIVE_LEVEL; ndis.lock
- * guards the table; initialize and halt run inside the adapter's operation with no lock held.
+ * Owns the driver's half of a virtual miniport's start: requests by
+ * NdisIMInitializeDeviceInstanceEx, one per device name, from the request until the virtual
+ * miniport is gone. PASSIVE_LEVEL; ndis.lock guards the table; initialize and halt run inside the
+ * adapter's operation with no lock held.
  *
  *                request                both halves            initialize ok
  *       (absent) --------> PENDING ---------------> INITIALIZING ----------> GRANTED
@@ -19,8 +20,8 @@
  *  R2  INITIALIZING and GRANTED: adapter->request is the request, and only then
  *  R3  PENDING -> INITIALIZING happens only inside the adapter's operation with the PnP half there,
  *      the adapter Halted and of the same driver: MiniportInitializeEx runs once per grant
- *  R4  a cancel that met INITIALIZING returns after MiniportInitializeEx has (question 8), unless it
- *      was called inside it
+ *  R4  a cancel that met INITIALIZING returns after MiniportInitializeEx has (question 8), unless
+ * it was called inside it
  *
  *  Transition                    Function
  *  absent, DISABLED -> PENDING   NdisIMInitializeDeviceInstanceEx
@@ -35,23 +36,24 @@
 #include "ndis/control.h"
 
 enum im_state { IM_PENDING, IM_INITIALIZING, IM_GRANTED, IM_DISABLED };
-static const char *const state_names[] = { "Pending", "Initializing", "Granted", "Disabled" };
+static const char *const state_names[] = {"Pending", "Initializing", "Granted", "Disabled"};
 
 struct ndis_im_request {
-    struct ndis_name name;  /* canonical */
-    struct umn_list link;   /* requests, oldest first */
-    struct umn_list waiters;/* cancels that wait for MiniportInitializeEx */
+    struct ndis_name name;   /* canonical */
+    struct umn_list link;    /* requests, oldest first */
+    struct umn_list waiters; /* cancels that wait for MiniportInitializeEx */
     struct ndis_mdriver *driver;
-    NDIS_HANDLE context;    /* DeviceContext */
+    NDIS_HANDLE context; /* DeviceContext */
     struct ndis_adapter *adapter;
     const struct ndis_binding *origin; /* the binding in whose bind it was made; never followed */
     enum im_state state;
 };
 
 static struct ndis_names names;
-static struct umn_list requests = { &requests, &requests };
+static struct umn_list requests = {&requests, &requests};
 
-/* ---- the table ------------------------------------------------------------------------------------ */
+/* ---- the table
+ * ------------------------------------------------------------------------------------ */
 
 static struct ndis_im_request *find(const char *canonical)
 {
@@ -84,8 +86,8 @@ static WCHAR next_unit(const unsigned char **at, WCHAR *low)
     return (WCHAR)(0xd800 | (code - 0x10000) >> 10);
 }
 
-/* find without memory: compares with each request. A name that lacks the prefix \DEVICE\ is compared
- * with what follows it. */
+/* find without memory: compares with each request. A name that lacks the prefix \DEVICE\ is
+ * compared with what follows it. */
 static struct ndis_im_request *find_slowly(const UNICODE_STRING *name)
 {
     const size_t length = name->Length / sizeof(WCHAR), prefix = sizeof "\\DEVICE\\" - 1;
@@ -137,7 +139,8 @@ static void request_free(struct ndis_im_request *r)
 }
 
 /* Takes over `canonical`. */
-static struct ndis_im_request *request_new(struct ndis_mdriver *d, char *canonical, NDIS_HANDLE context)
+static struct ndis_im_request *request_new(struct ndis_mdriver *d, char *canonical,
+                                           NDIS_HANDLE context)
 {
     struct ndis_im_request *r = plat_alloc(sizeof *r);
 
@@ -168,12 +171,13 @@ static struct ndis_mdriver *driver_of(NDIS_HANDLE handle, const char *function)
     return NULL;
 }
 
-/* ---- the grant --------------------------------------------------------------------------------------- */
+/* ---- the grant
+ * --------------------------------------------------------------------------------------- */
 
 /*
  * Initializes the virtual miniport in the calling context if both halves are there. Whoever comes
- * second gets here; whoever comes second to the operation finds nothing left to do (R3). RESOURCES: there
- * was no memory to call MiniportInitializeEx, and the request is still pending.
+ * second gets here; whoever comes second to the operation finds nothing left to do (R3). RESOURCES:
+ * there was no memory to call MiniportInitializeEx, and the request is still pending.
  */
 static NDIS_STATUS try_grant(struct ndis_adapter *a)
 {
@@ -251,8 +255,7 @@ void ndis__im_initialized(struct ndis_adapter *a, bool success)
 void ndis__im_halted(struct ndis_adapter *a, NDIS_HALT_ACTION action)
 {
     const bool pnp = action == NdisHaltDeviceDisabled || action == NdisHaltDeviceStopped ||
-                     action == NdisHaltDeviceSurpriseRemoved ||
-                     action == NdisHaltDevicePoweredDown;
+                     action == NdisHaltDeviceSurpriseRemoved || action == NdisHaltDevicePoweredDown;
     struct ndis_im_request *r;
 
     umn__lock(&ndis.lock);
@@ -271,9 +274,9 @@ void ndis__im_halted(struct ndis_adapter *a, NDIS_HALT_ACTION action)
 }
 
 /*
- * The PnP half has come (IRP_MN_START_DEVICE, in the PnP manager's context): initialize if a request
- * waits (IM-PNP-03); tell the driver if it had this virtual miniport before (IM-EVT-11); else wait
- * for the driver (question 4). No operation is held.
+ * The PnP half has come (IRP_MN_START_DEVICE, in the PnP manager's context): initialize if a
+ * request waits (IM-PNP-03); tell the driver if it had this virtual miniport before (IM-EVT-11);
+ * else wait for the driver (question 4). No operation is held.
  */
 NDIS_STATUS ndis__im_started(struct ndis_adapter *a)
 {
@@ -289,7 +292,9 @@ NDIS_STATUS ndis__im_started(struct ndis_adapter *a)
     disabled = r && r->state == IM_DISABLED && r->driver == a->driver;
     umn__unlock(&ndis.lock);
     umn__trace("pnp.started", "%s %s", a->name,
-               pending ? "a request waits" : disabled ? "was disabled" : "waits for its driver");
+               pending    ? "a request waits"
+               : disabled ? "was disabled"
+                          : "waits for its driver");
     if (pending)
         status = try_grant(a);
     else if (disabled)
@@ -315,7 +320,8 @@ void ndis__im_unbound(const struct ndis_binding *b)
             continue;
         r->origin = NULL;
         if (r->state == IM_PENDING)
-            umn__report("ST-14", 0, "driver %s unbinds from %s and leaves its request for %s pending",
+            umn__report("ST-14", 0,
+                        "driver %s unbinds from %s and leaves its request for %s pending",
                         r->driver->service, b->adapter->name, r->name.text);
     }
     umn__unlock(&ndis.lock);
@@ -351,7 +357,8 @@ void ndis__im_stop(void)
     ndis__im_driver_gone(NULL);
 }
 
-void umn__ndis_im_requests(bool (*visit)(void *arg, const char *device, const char *service), void *arg)
+void umn__ndis_im_requests(bool (*visit)(void *arg, const char *device, const char *service),
+                           void *arg)
 {
     bool more = true;
 
@@ -378,7 +385,8 @@ void umn__ndis_im_requests(bool (*visit)(void *arg, const char *device, const ch
     }
 }
 
-/* ---- what drivers call --------------------------------------------------------------------------------- */
+/* ---- what drivers call
+ * --------------------------------------------------------------------------------- */
 
 /* Puts the request into the table; what is in the way makes it NOT_ACCEPTED. Takes over `made`.
  * *adapter: the device, if it exists, with a reference. */
@@ -434,10 +442,10 @@ static void withdraw_untried(struct ndis_adapter *a, const struct ndis_mdriver *
 /*
  * Asks for a virtual miniport (nf-ndis-ndisiminitializedeviceinstanceex.md; IM-VMP-02, -04 to -09,
  * IM-PNP-01 to -04). DriverInstance: `\Device\{GUID}` or `{GUID}`, any case; DeviceContext may be
- * NULL and stays the driver's. PASSIVE_LEVEL, no lock held: MiniportInitializeEx runs inside the call
- * if the device is started already. SUCCESS: asked for, also if that MiniportInitializeEx failed
- * (question 5). NOT_ACCEPTED: asked for before, or initialized. FAILURE: the handle is not one of an
- * intermediate driver, or no name. RESOURCES.
+ * NULL and stays the driver's. PASSIVE_LEVEL, no lock held: MiniportInitializeEx runs inside the
+ * call if the device is started already. SUCCESS: asked for, also if that MiniportInitializeEx
+ * failed (question 5). NOT_ACCEPTED: asked for before, or initialized. FAILURE: the handle is not
+ * one of an intermediate driver, or no name. RESOURCES.
  */
 UMN_EXPORT NDIS_STATUS NTAPI NdisIMInitializeDeviceInstanceEx(NDIS_HANDLE DriverHandle,
                                                               PNDIS_STRING DriverInstance,
@@ -479,9 +487,9 @@ UMN_EXPORT NDIS_STATUS NTAPI NdisIMInitializeDeviceInstanceEx(NDIS_HANDLE Driver
 /*
  * Withdraws a request (nf-ndis-ndisimcancelinitializedeviceinstance.md; IM-VMP-10 to -12).
  * PASSIVE_LEVEL. SUCCESS: it was pending; MiniportInitializeEx will not be called for it. FAILURE:
- * never asked for, or MiniportInitializeEx has been called; if it still runs, the call first waits for
- * its end, so that the caller can de-initialize (question 8). It needs no memory: a driver
- * that is told FAILURE believes that MiniportInitializeEx has been called.
+ * never asked for, or MiniportInitializeEx has been called; if it still runs, the call first waits
+ * for its end, so that the caller can de-initialize (question 8). It needs no memory: a driver that
+ * is told FAILURE believes that MiniportInitializeEx has been called.
  */
 UMN_EXPORT NDIS_STATUS NTAPI NdisIMCancelInitializeDeviceInstance(NDIS_HANDLE DriverHandle,
                                                                   PNDIS_STRING DeviceInstance)
@@ -529,8 +537,8 @@ static struct ndis_adapter *live_adapter(NDIS_HANDLE handle)
  * Tears a virtual miniport down (nf-ndis-ndisimdeinitializedeviceinstance.md; IM-VMP-13 to -15,
  * questions 9 and 10): overlying protocols unbind, then MiniportHaltEx with
  * NdisHaltDeviceInstanceDeInitialized; returns after it. PASSIVE_LEVEL, no lock held. FAILURE: the
- * handle is not live (PnP may have halted it a moment ago), not a virtual miniport, or the call comes
- * from inside its own initialize, pause or restart. The device stays started.
+ * handle is not live (PnP may have halted it a moment ago), not a virtual miniport, or the call
+ * comes from inside its own initialize, pause or restart. The device stays started.
  */
 UMN_EXPORT NDIS_STATUS NTAPI NdisIMDeInitializeDeviceInstance(NDIS_HANDLE NdisMiniportHandle)
 {

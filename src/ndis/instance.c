@@ -36,7 +36,8 @@ char *ndis__friendly_name(DEVICE_OBJECT *pdo)
     return name ? name : ndis__device_value(pdo, "DriverDesc");
 }
 
-/* The caller frees Buffer with NdisFreeMemory. Without a friendly name the device name stands in. */
+/* The caller frees Buffer with NdisFreeMemory. Without a friendly name the device name stands in.
+ */
 static NDIS_STATUS instance_name(const struct ndis_adapter *a, UNICODE_STRING *out)
 {
     char *name = ndis__friendly_name(a->pdo);

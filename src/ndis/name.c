@@ -88,6 +88,10 @@ char *ndis__canonical(const UNICODE_STRING *name, NDIS_STATUS *status)
         if (!name->Buffer[i])
             return NULL;
     out = canonical_wide(name->Buffer, length);
+    if (out && !out[sizeof PREFIX - 1]) { /* nothing behind the prefix */
+        plat_free(out);
+        return NULL;
+    }
     *status = out ? NDIS_STATUS_SUCCESS : NDIS_STATUS_RESOURCES;
     return out;
 }

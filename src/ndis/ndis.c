@@ -11,7 +11,7 @@
 #define LIVE_BUCKETS 4096
 
 struct ndis_globals ndis;
-struct umn_ndis_settings umn__ndis_settings = { .ndis_minor = 87 };
+struct umn_ndis_settings umn__ndis_settings = {.ndis_minor = 87};
 
 static struct ndis_object *live_table[LIVE_BUCKETS];
 
@@ -146,7 +146,8 @@ bool ndis__live(NDIS_HANDLE handle, enum ndis_kind kind, const char *function)
     return false;
 }
 
-/* ---- graves -------------------------------------------------------------------------------------- */
+/* ---- graves
+ * -------------------------------------------------------------------------------------- */
 
 static void free_adapter(struct ndis_adapter *a)
 {
@@ -286,7 +287,8 @@ void ndis__mdriver_put(struct ndis_mdriver *d)
         umn__unlock(&ndis.lock);
 }
 
-/* ---- life ------------------------------------------------------------------------------------------ */
+/* ---- life
+ * ------------------------------------------------------------------------------------------ */
 
 /* NdisGetVersion (nf-ndis-ndisgetversion.md): major in the high half. <= DISPATCH_LEVEL. */
 UMN_EXPORT UINT NTAPI NdisGetVersion(void)
@@ -298,7 +300,7 @@ int umn__ndis_start(void)
 {
     if (ndis.started)
         return UMN_ESTATE;
-    ndis = (struct ndis_globals){ 0 };
+    ndis = (struct ndis_globals){0};
     umn_list_init(&ndis.mdrivers);
     umn_list_init(&ndis.protocols);
     umn_list_init(&ndis.adapters);
@@ -307,7 +309,7 @@ int umn__ndis_start(void)
     umn_list_init(&ndis.bind_ops);
     umn_list_init(&ndis.entries);
     umn_list_init(&ndis.events);
-    umn__ndis_settings = (struct umn_ndis_settings){ .ndis_minor = 87 };
+    umn__ndis_settings = (struct umn_ndis_settings){.ndis_minor = 87};
     ndis.started = true;
     ndis__drivers_start();
     return 0;

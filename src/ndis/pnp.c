@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The PnP half: AddDevice and the IRP_MJ_PNP and IRP_MJ_POWER dispatch of every driver that registers
- * a miniport. PASSIVE_LEVEL, in the PnP manager's contexts; ndis.lock guards the lists of adapters.
- * No lock and no operation is held while an IRP is below.
+ * The PnP half: AddDevice and the IRP_MJ_PNP and IRP_MJ_POWER dispatch of every driver that
+ * registers a miniport. PASSIVE_LEVEL, in the PnP manager's contexts; ndis.lock guards the lists of
+ * adapters. No lock and no operation is held while an IRP is below.
  *
  *   minor            what happens                                            then
  *   START            lower first; ordinary: initialize, bind, restart;       complete
@@ -29,7 +29,8 @@ struct extension {
     struct ndis_adapter *adapter;
 };
 
-/* ---- the device's values ------------------------------------------------------------------------- */
+/* ---- the device's values
+ * ------------------------------------------------------------------------- */
 
 static int open_class_key(DEVICE_OBJECT *pdo, bool write, void **key)
 {
@@ -48,7 +49,8 @@ static int open_class_key(DEVICE_OBJECT *pdo, bool write, void **key)
     return error;
 }
 
-static int get_value(DEVICE_OBJECT *pdo, const char *name, uint32_t *type, void **data, size_t *size)
+static int get_value(DEVICE_OBJECT *pdo, const char *name, uint32_t *type, void **data,
+                     size_t *size)
 {
     void *key;
     int error = open_class_key(pdo, false, &key);
@@ -105,9 +107,11 @@ int ndis__device_set_dword(DEVICE_OBJECT *pdo, const char *name, uint32_t value)
     return error;
 }
 
-/* ---- AddDevice -------------------------------------------------------------------------------------- */
+/* ---- AddDevice
+ * -------------------------------------------------------------------------------------- */
 
-static struct ndis_adapter *adapter_new(struct ndis_mdriver *d, DEVICE_OBJECT *pdo, const char *guid)
+static struct ndis_adapter *adapter_new(struct ndis_mdriver *d, DEVICE_OBJECT *pdo,
+                                        const char *guid)
 {
     struct ndis_adapter *a = plat_alloc_aligned(64, sizeof *a);
     WCHAR *wide;
@@ -179,9 +183,9 @@ static void withdraw(struct ndis_adapter *a)
 static NTSTATUS create_fdo(struct ndis_adapter *a)
 {
     struct extension *x;
-    NTSTATUS status = IoCreateDevice(a->driver->driver_object, sizeof *x, NULL,
-                                     FILE_DEVICE_PHYSICAL_NETCARD, FILE_DEVICE_SECURE_OPEN, FALSE,
-                                     &a->fdo);
+    NTSTATUS status =
+        IoCreateDevice(a->driver->driver_object, sizeof *x, NULL, FILE_DEVICE_PHYSICAL_NETCARD,
+                       FILE_DEVICE_SECURE_OPEN, FALSE, &a->fdo);
 
     if (!NT_SUCCESS(status))
         return status;
@@ -269,7 +273,8 @@ NTSTATUS NTAPI ndis__pnp_add_device(DRIVER_OBJECT *driver, DEVICE_OBJECT *pdo)
     return status;
 }
 
-/* ---- IRPs --------------------------------------------------------------------------------------------- */
+/* ---- IRPs
+ * --------------------------------------------------------------------------------------------- */
 
 static NTSTATUS complete_irp(IRP *irp, NTSTATUS status)
 {

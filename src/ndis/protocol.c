@@ -7,7 +7,8 @@
 
 #include <string.h>
 
-/* ---- busy: callbacks into a protocol that its deregistration waits for --------------------------- */
+/* ---- busy: callbacks into a protocol that its deregistration waits for
+ * --------------------------- */
 
 bool ndis__protocol_busy(struct ndis_protocol *p)
 {
@@ -28,7 +29,8 @@ void ndis__protocol_idle(struct ndis_protocol *p)
     ndis__wake_unlock(&p->busy_waiters);
 }
 
-/* ---- registration ---------------------------------------------------------------------------------- */
+/* ---- registration
+ * ---------------------------------------------------------------------------------- */
 
 /* IM-REG-05, IM-REG-10, IM-POR-04. */
 static NDIS_STATUS check_characteristics(const NDIS_PROTOCOL_DRIVER_CHARACTERISTICS *c)
@@ -91,13 +93,13 @@ static void bind_now(struct ndis_protocol *p)
 
 /*
  * Registers a protocol driver (nf-ndis-ndisregisterprotocoldriver.md; IM-REG-02, -05, -07, -10).
- * SetOptions is called before the return. Inside a DriverEntry binds are held until it has returned,
- * unless settings.eager_bind; the handle is written before the first callback either way.
+ * SetOptions is called before the return. Inside a DriverEntry binds are held until it has
+ * returned, unless settings.eager_bind; the handle is written before the first callback either way.
  * PASSIVE_LEVEL. BAD_VERSION, BAD_CHARACTERISTICS, RESOURCES, or SetOptions' status.
  */
 UMN_EXPORT NDIS_STATUS NTAPI NdisRegisterProtocolDriver(
-    NDIS_HANDLE ProtocolDriverContext, PNDIS_PROTOCOL_DRIVER_CHARACTERISTICS ProtocolCharacteristics,
-    PNDIS_HANDLE NdisProtocolHandle)
+    NDIS_HANDLE ProtocolDriverContext,
+    PNDIS_PROTOCOL_DRIVER_CHARACTERISTICS ProtocolCharacteristics, PNDIS_HANDLE NdisProtocolHandle)
 {
     struct ndis_protocol *p;
     struct ndis_frame frame;
@@ -156,7 +158,8 @@ void ndis__protocols_release(DRIVER_OBJECT *driver)
     }
 }
 
-/* ---- deregistration ---------------------------------------------------------------------------------- */
+/* ---- deregistration
+ * ---------------------------------------------------------------------------------- */
 
 static struct ndis_binding *first_binding(struct ndis_protocol *p)
 {
@@ -267,7 +270,8 @@ void ndis__protocols_uninstall(DRIVER_OBJECT *driver)
     }
 }
 
-/* ---- binding again ------------------------------------------------------------------------------------ */
+/* ---- binding again
+ * ------------------------------------------------------------------------------------ */
 
 /* Binds p to every adapter that it wants and is not bound to. */
 void ndis__bind_protocol(struct ndis_protocol *p)
@@ -289,8 +293,8 @@ static void reenumerate_job(void *arg)
 /*
  * One bind call for each adapter that is configured and not bound
  * (nf-ndis-ndisreenumerateprotocolbindings.md, IM-BND-15, IM-VMP-21). PASSIVE_LEVEL. Illegal inside
- * bind, unbind and an event with a binding context: reported, nothing happens. Outside callbacks and
- * inside an event with a NULL context the binds are made before the return; inside any other
+ * bind, unbind and an event with a binding context: reported, nothing happens. Outside callbacks
+ * and inside an event with a NULL context the binds are made before the return; inside any other
  * callback they are left to a thread, since the caller may hold up the very adapter.
  */
 UMN_EXPORT void NTAPI NdisReEnumerateProtocolBindings(NDIS_HANDLE NdisProtocolHandle)

@@ -15,7 +15,8 @@ struct view {
 
 /* Bindings that are open, and binds whose open has not come yet. Lock held. Returns how many there
  * are; fills at most `room`. */
-static unsigned fill_bindings(const struct ndis_adapter *a, struct umn_binding_info *out, unsigned room)
+static unsigned fill_bindings(const struct ndis_adapter *a, struct umn_binding_info *out,
+                              unsigned room)
 {
     unsigned n = 0;
 
@@ -59,8 +60,8 @@ static void fill(const struct ndis_adapter *a, struct view *v)
         .mtu = a->attr.have_general ? a->mtu : 0,
         .ifindex = a->ifindex,
         .luid = a->luid.Value,
-        .link_up = a->attr.have_general &&
-                   a->link_state.MediaConnectState == MediaConnectStateConnected,
+        .link_up =
+            a->attr.have_general && a->link_state.MediaConnectState == MediaConnectStateConnected,
         .packet_filter = a->filter_set,
         .binding = v->bindings,
     };
@@ -77,7 +78,7 @@ static void fill(const struct ndis_adapter *a, struct view *v)
 static bool show(struct ndis_adapter *a, bool (*visit)(void *, const struct umn_adapter_info *),
                  void *arg)
 {
-    struct view v = { .room = 0 };
+    struct view v = {.room = 0};
     char *friendly;
     bool more;
 

@@ -17,7 +17,8 @@
 
 #include <string.h>
 
-/* ---- operations ------------------------------------------------------------------------------------ */
+/* ---- operations
+ * ------------------------------------------------------------------------------------ */
 
 void ndis__op_begin(struct ndis_adapter *a, const char *what)
 {
@@ -54,13 +55,14 @@ void ndis__op_end(struct ndis_adapter *a)
     umn__unlock(&ndis.lock);
 }
 
-/* ---- pause ------------------------------------------------------------------------------------------- */
+/* ---- pause
+ * ------------------------------------------------------------------------------------------- */
 
 static void pause_binding(struct ndis_binding *b)
 {
     NDIS_PROTOCOL_PAUSE_PARAMETERS params = {
-        .Header = { NDIS_OBJECT_TYPE_DEFAULT, NDIS_PROTOCOL_PAUSE_PARAMETERS_REVISION_1,
-                    NDIS_SIZEOF_PROTOCOL_PAUSE_PARAMETERS_REVISION_1 },
+        .Header = {NDIS_OBJECT_TYPE_DEFAULT, NDIS_PROTOCOL_PAUSE_PARAMETERS_REVISION_1,
+                   NDIS_SIZEOF_PROTOCOL_PAUSE_PARAMETERS_REVISION_1},
         .PauseReason = NDIS_PAUSE_NDIS_INTERNAL,
     };
 
@@ -78,8 +80,8 @@ static void pause_binding(struct ndis_binding *b)
 static void pause_miniport(struct ndis_adapter *a, ULONG reason)
 {
     NDIS_MINIPORT_PAUSE_PARAMETERS params = {
-        .Header = { NDIS_OBJECT_TYPE_DEFAULT, NDIS_MINIPORT_PAUSE_PARAMETERS_REVISION_1,
-                    NDIS_SIZEOF_MINIPORT_PAUSE_PARAMETERS_REVISION_1 },
+        .Header = {NDIS_OBJECT_TYPE_DEFAULT, NDIS_MINIPORT_PAUSE_PARAMETERS_REVISION_1,
+                   NDIS_SIZEOF_MINIPORT_PAUSE_PARAMETERS_REVISION_1},
         .PauseReason = reason,
     };
     struct ndis_frame frame;
@@ -129,7 +131,8 @@ void ndis__stack_pause(struct ndis_adapter *a, ULONG reason)
         pause_miniport(a, reason);
 }
 
-/* ---- restart attributes -------------------------------------------------------------------------------- */
+/* ---- restart attributes
+ * -------------------------------------------------------------------------------- */
 
 /* The one entry that NDIS makes; entries that the driver adds are pool memory that we free. */
 static NDIS_RESTART_ATTRIBUTES *attributes_new(const struct ndis_adapter *a)
@@ -149,9 +152,9 @@ static NDIS_RESTART_ATTRIBUTES *attributes_new(const struct ndis_adapter *a)
     list->Oid = OID_GEN_MINIPORT_RESTART_ATTRIBUTES;
     list->DataLength = sizeof *r;
     *r = (NDIS_RESTART_GENERAL_ATTRIBUTES){
-        .Header = { NDIS_OBJECT_TYPE_RESTART_GENERAL_ATTRIBUTES,
-                    NDIS_RESTART_GENERAL_ATTRIBUTES_REVISION_2,
-                    NDIS_SIZEOF_RESTART_GENERAL_ATTRIBUTES_REVISION_2 },
+        .Header = {NDIS_OBJECT_TYPE_RESTART_GENERAL_ATTRIBUTES,
+                   NDIS_RESTART_GENERAL_ATTRIBUTES_REVISION_2,
+                   NDIS_SIZEOF_RESTART_GENERAL_ATTRIBUTES_REVISION_2},
         .MtuSize = a->mtu,
         .MaxXmitLinkSpeed = g->MaxXmitLinkSpeed,
         .MaxRcvLinkSpeed = g->MaxRcvLinkSpeed,
@@ -214,15 +217,16 @@ static void attributes_free(NDIS_RESTART_ATTRIBUTES *list, NDIS_RESTART_ATTRIBUT
     plat_free(ours);
 }
 
-/* ---- restart ---------------------------------------------------------------------------------------------- */
+/* ---- restart
+ * ---------------------------------------------------------------------------------------------- */
 
 static void restart_binding(struct ndis_binding *b, NDIS_RESTART_ATTRIBUTES *list)
 {
     struct ndis_adapter *a = b->adapter;
     NDIS_PROTOCOL_RESTART_PARAMETERS params = {
-        .Header = { NDIS_OBJECT_TYPE_PROTOCOL_RESTART_PARAMETERS,
-                    NDIS_PROTOCOL_RESTART_PARAMETERS_REVISION_1,
-                    NDIS_SIZEOF_PROTOCOL_RESTART_PARAMETERS_REVISION_1 },
+        .Header = {NDIS_OBJECT_TYPE_PROTOCOL_RESTART_PARAMETERS,
+                   NDIS_PROTOCOL_RESTART_PARAMETERS_REVISION_1,
+                   NDIS_SIZEOF_PROTOCOL_RESTART_PARAMETERS_REVISION_1},
         .RestartAttributes = list,
         .BoundIfIndex = a->ifindex,
         .BoundIfNetluid = a->luid,
@@ -246,8 +250,8 @@ static void restart_binding(struct ndis_binding *b, NDIS_RESTART_ATTRIBUTES *lis
 static NDIS_STATUS restart_miniport(struct ndis_adapter *a, NDIS_RESTART_ATTRIBUTES **list)
 {
     NDIS_MINIPORT_RESTART_PARAMETERS params = {
-        .Header = { NDIS_OBJECT_TYPE_DEFAULT, NDIS_MINIPORT_RESTART_PARAMETERS_REVISION_1,
-                    NDIS_SIZEOF_MINIPORT_RESTART_PARAMETERS_REVISION_1 },
+        .Header = {NDIS_OBJECT_TYPE_DEFAULT, NDIS_MINIPORT_RESTART_PARAMETERS_REVISION_1,
+                   NDIS_SIZEOF_MINIPORT_RESTART_PARAMETERS_REVISION_1},
         .RestartAttributes = *list,
     };
     struct ndis_frame frame;
@@ -302,7 +306,8 @@ NDIS_STATUS ndis__stack_restart(struct ndis_adapter *a)
     return status;
 }
 
-/* ---- completions by the miniport --------------------------------------------------------------------------- */
+/* ---- completions by the miniport
+ * --------------------------------------------------------------------------- */
 
 /* IM-MST-07: exactly once, and only while one is pending. 0x7C / 0x1F. */
 static void complete(struct ndis_adapter *a, struct ndis_completion *c, const bool *pending,

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Status indications from miniports to bindings, and the link and operational state that NDIS keeps
- * of each adapter. <= DISPATCH_LEVEL; ndis.lock guards the link state and the list of bindings, and a
- * binding's call_out counts the callbacks into it, which its close waits for (IM-UNB-08).
+ * of each adapter. <= DISPATCH_LEVEL; ndis.lock guards the link state and the list of bindings, and
+ * a binding's call_out counts the callbacks into it, which its close waits for (IM-UNB-08).
  */
 #include "ndis/control.h"
 
@@ -16,8 +16,8 @@ void ndis__status_current(struct ndis_adapter *a, NDIS_LINK_STATE *out)
 }
 
 /*
- * The binding after `last` (NULL: the first) that may be called and is meant, counted in. The list is
- * in order of age and a counted binding stays in it, so the walk needs no memory.
+ * The binding after `last` (NULL: the first) that may be called and is meant, counted in. The list
+ * is in order of age and a counted binding stays in it, so the walk needs no memory.
  */
 static struct ndis_binding *next_target(struct ndis_adapter *a, struct ndis_binding *last,
                                         NDIS_HANDLE only)
@@ -66,15 +66,15 @@ static unsigned deliver(struct ndis_adapter *a, NDIS_STATUS_INDICATION *s)
 static void update_oper(struct ndis_adapter *a, NDIS_MEDIA_CONNECT_STATE link)
 {
     NDIS_OPER_STATE oper = {
-        .Header = { NDIS_OBJECT_TYPE_DEFAULT, NDIS_OPER_STATE_REVISION_1,
-                    NDIS_SIZEOF_OPER_STATE_REVISION_1 },
+        .Header = {NDIS_OBJECT_TYPE_DEFAULT, NDIS_OPER_STATE_REVISION_1,
+                   NDIS_SIZEOF_OPER_STATE_REVISION_1},
         .OperationalStatus = link == MediaConnectStateConnected      ? NET_IF_OPER_STATUS_UP
                              : link == MediaConnectStateDisconnected ? NET_IF_OPER_STATUS_DOWN
                                                                      : NET_IF_OPER_STATUS_UNKNOWN,
     };
     NDIS_STATUS_INDICATION s = {
-        .Header = { NDIS_OBJECT_TYPE_STATUS_INDICATION, (UCHAR)NDIS_STATUS_INDICATION_REVISION_1,
-                    NDIS_SIZEOF_STATUS_INDICATION_REVISION_1 },
+        .Header = {NDIS_OBJECT_TYPE_STATUS_INDICATION, (UCHAR)NDIS_STATUS_INDICATION_REVISION_1,
+                   NDIS_SIZEOF_STATUS_INDICATION_REVISION_1},
         .SourceHandle = a,
         .StatusCode = NDIS_STATUS_OPER_STATUS,
         .StatusBuffer = &oper,
@@ -117,16 +117,16 @@ static bool well_formed(struct ndis_adapter *a, const NDIS_STATUS_INDICATION *s)
     }
     if (s->SourceHandle != (NDIS_HANDLE)a)
         umn__report("IM-STS-01", 0, "miniport %s indicates with a foreign SourceHandle", service);
-    if (a->driver->intermediate && (s->StatusCode == NDIS_STATUS_RESET_START ||
-                                    s->StatusCode == NDIS_STATUS_RESET_END))
+    if (a->driver->intermediate &&
+        (s->StatusCode == NDIS_STATUS_RESET_START || s->StatusCode == NDIS_STATUS_RESET_END))
         umn__report("IM-STS-04", 0, "intermediate driver %s passes on a reset status", service);
     return true;
 }
 
 /*
- * nf-ndis-ndismindicatestatusex.md; IM-STS-01, -02, -05, IM-INI-10, IM-MST-12. <= DISPATCH_LEVEL, no
- * spin lock held, from the moment that registration attributes are set until MiniportHaltEx returns.
- * A link state is kept, so later bind parameters show it, also before anybody is bound.
+ * nf-ndis-ndismindicatestatusex.md; IM-STS-01, -02, -05, IM-INI-10, IM-MST-12. <= DISPATCH_LEVEL,
+ * no spin lock held, from the moment that registration attributes are set until MiniportHaltEx
+ * returns. A link state is kept, so later bind parameters show it, also before anybody is bound.
  */
 UMN_EXPORT void NTAPI NdisMIndicateStatusEx(NDIS_HANDLE MiniportAdapterHandle,
                                             PNDIS_STATUS_INDICATION StatusIndication)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The control path of the NDIS library under many schedules, with every single allocation failing in
- * turn, and with thousands of virtual miniports. After each run: as many halts as initializations, no
- * report, nothing leaked, nothing hanging.
+ * The control path of the NDIS library under many schedules, with every single allocation failing
+ * in turn, and with thousands of virtual miniports. After each run: as many halts as
+ * initializations, no report, nothing leaked, nothing hanging.
  */
 #include "ndis_world.h"
 
@@ -10,7 +10,8 @@
 
 static unsigned seeds = 150; /* UMN_SEEDS in the environment: more */
 
-/* ---- schedules ------------------------------------------------------------------------------------- */
+/* ---- schedules
+ * ------------------------------------------------------------------------------------- */
 
 static void run_seeds(void (*test)(void))
 {
@@ -34,17 +35,6 @@ static void run_seeds(void (*test)(void))
             fail_msg("seed %u: %u inits, %u halts, %zd blocks left\nlog: %s", seed, init_calls,
                      halt_calls, plat_alloc_live() - live, log_text);
     }
-}
-
-static void mux_world(void)
-{
-    BIND("mux", 1);
-    BIND("pa", 100, 101);
-    CHECK(load("nic", NicEntry, &nic_driver));
-    CHECK(load("mux", MuxEntry, &mux_driver));
-    CHECK(load("pa", PaEntry, &pa_driver));
-    add(1, nic_driver);
-    start(1);
 }
 
 static void requester(void *arg)
@@ -89,7 +79,7 @@ static void join_all(void (**fns)(void *), unsigned n)
 /* Both halves at once: exactly one MiniportInitializeEx whatever the order. */
 static void both_halves(void)
 {
-    void (*fns[])(void *) = { requester, starter };
+    void (*fns[])(void *) = {requester, starter};
 
     script.no_requests = true;
     mux_world();
@@ -102,7 +92,7 @@ static void both_halves(void)
 
 static void request_cancel_start(void)
 {
-    void (*fns[])(void *) = { requester, canceller, starter };
+    void (*fns[])(void *) = {requester, canceller, starter};
 
     script.no_requests = true;
     mux_world();
@@ -114,7 +104,8 @@ static void request_cancel_start(void)
 
 static void everything_at_once(void)
 {
-    void (*fns[])(void *) = { requester, starter, deinitializer, requester, canceller, deinitializer };
+    void (*fns[])(void *) = {requester, starter,   deinitializer,
+                             requester, canceller, deinitializer};
 
     script.no_requests = true;
     mux_world();
@@ -124,7 +115,7 @@ static void everything_at_once(void)
 
 static void remove_in_between(void)
 {
-    void (*fns[])(void *) = { requester, deinitializer, remover, requester, canceller };
+    void (*fns[])(void *) = {requester, deinitializer, remover, requester, canceller};
 
     script.no_requests = true;
     mux_world();
@@ -142,7 +133,7 @@ static void stopper(void *arg)
 /* The lower adapter goes while a virtual miniport starts and its device comes and goes. */
 static void lower_goes(void)
 {
-    void (*fns[])(void *) = { starter, stopper };
+    void (*fns[])(void *) = {starter, stopper};
 
     script.vms[0] = 100;
     script.vms[1] = 101;
@@ -179,14 +170,15 @@ static void indicator(void *arg)
         NDIS_HANDLE handle = __atomic_load_n(&m->handle, __ATOMIC_SEQ_CST);
         if (!handle)
             return;
-        link_state(handle, i & 1 ? MediaConnectStateConnected : MediaConnectStateDisconnected, NULL);
+        link_state(handle, i & 1 ? MediaConnectStateConnected : MediaConnectStateDisconnected,
+                   NULL);
     }
 }
 
 /* IM-BND-01: one bind per pair, whoever comes first. */
 static void arrivals(void)
 {
-    void (*fns[])(void *) = { pa_loader, nic_starter, pb_loader, rebinder };
+    void (*fns[])(void *) = {pa_loader, nic_starter, pb_loader, rebinder};
 
     BIND("pa", 1);
     BIND("pb", 1);
@@ -221,7 +213,7 @@ static void unbinder(void *arg)
 /* Unbinds, statuses and re-enumeration cross each other. */
 static void departures(void)
 {
-    void (*fns[])(void *) = { pa_unloader, indicator, unbinder, rebinder };
+    void (*fns[])(void *) = {pa_unloader, indicator, unbinder, rebinder};
 
     BIND("pa", 1);
     BIND("pb", 1);
@@ -262,7 +254,8 @@ static void test_threads(void **state)
     world_backend = UMN_BACKEND_EXPLORE;
 }
 
-/* ---- failing allocations ------------------------------------------------------------------------------ */
+/* ---- failing allocations
+ * ------------------------------------------------------------------------------ */
 
 /* A little of everything; checks nothing, since anything may fail. */
 static void sweep_scenario(void)
@@ -286,8 +279,9 @@ static void sweep_scenario(void)
     add(100, mux_driver);
     start(100);
     if (mps[100].handle && mps[1].handle) {
-        NDIS_CONFIGURATION_OBJECT o = { .Header = { NDIS_OBJECT_TYPE_CONFIGURATION_OBJECT, 1, sizeof o },
-                                        .NdisHandle = mps[1].handle };
+        NDIS_CONFIGURATION_OBJECT o = {
+            .Header = {NDIS_OBJECT_TYPE_CONFIGURATION_OBJECT, 1, sizeof o},
+            .NdisHandle = mps[1].handle};
         NdisIfAddIfStackEntry(((struct ndis_adapter *)mps[100].handle)->ifindex,
                               ((struct ndis_adapter *)mps[1].handle)->ifindex);
         if (NdisOpenConfigurationEx(&o, &c) == NDIS_STATUS_SUCCESS) {
@@ -340,7 +334,8 @@ static void test_sweep(void **state)
     print_message("%u allocations\n", nth - 1);
 }
 
-/* ---- many virtual miniports ------------------------------------------------------------------------------ */
+/* ---- many virtual miniports
+ * ------------------------------------------------------------------------------ */
 
 static int many;
 static void bring_up(void)
@@ -373,15 +368,15 @@ static void bring_up(void)
     }
     clock_gettime(CLOCK_MONOTONIC, &b);
     seconds = (double)(b.tv_sec - a.tv_sec) + (double)(b.tv_nsec - a.tv_nsec) / 1e9;
-    print_message("%d virtual miniports with a protocol each: %.3f s, %zu registry reads each\n", many,
-                  seconds, registry_reads / (size_t)many);
+    print_message("%d virtual miniports with a protocol each: %.3f s, %zu registry reads each\n",
+                  many, seconds, registry_reads / (size_t)many);
     for (int i = 0; i < many; i++)
         CHECK(((struct ndis_adapter *)mps[numbers[i]].handle)->state == NDIS_ADAPTER_RUNNING);
 }
 
 static void test_many(void **state)
 {
-    static const int sizes[] = { 500, 1000, 4096 };
+    static const int sizes[] = {500, 1000, 4096};
 
     for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
         size_t live = plat_alloc_live();
@@ -403,10 +398,8 @@ static void test_many(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_schedules),
-        cmocka_unit_test(test_schedules_lower),
-        cmocka_unit_test(test_threads),
-        cmocka_unit_test(test_sweep),
+        cmocka_unit_test(test_schedules), cmocka_unit_test(test_schedules_lower),
+        cmocka_unit_test(test_threads),   cmocka_unit_test(test_sweep),
         cmocka_unit_test(test_many),
     };
 
