@@ -46,7 +46,7 @@ static VOID ConfigDefaultMac(const NDIS_STRING *Device, UCHAR Mac[MUX_MAC_LENGTH
 }
 
 /* NetworkAddress: 6 bytes, an individual address, not zero. Absent: the default stands. */
-static VOID ConfigMac(MUX_VM *Vm, NDIS_HANDLE Key)
+static NDIS_STATUS ConfigMac(MUX_VM *Vm, NDIS_HANDLE Key)
 {
     NDIS_STATUS Status;
     PVOID Address = NULL;
@@ -55,24 +55,30 @@ static VOID ConfigMac(MUX_VM *Vm, NDIS_HANDLE Key)
     NdisReadNetworkAddress(&Status, &Address, &Length, Key);
     if (Status != NDIS_STATUS_SUCCESS)
     {
-        return;
+        return Status == NDIS_STATUS_RESOURCES ? Status : NDIS_STATUS_SUCCESS;
     }
     if (Length != MUX_MAC_LENGTH || ETH_IS_MULTICAST(Address) || ETH_IS_EMPTY(Address))
     {
         VmLog(Vm->Handle, NDIS_ERROR_CODE_NETWORK_ADDRESS, Length);
-        return;
+        return NDIS_STATUS_SUCCESS;
     }
     NdisMoveMemory(Vm->Mac, Address, MUX_MAC_LENGTH);
+    return NDIS_STATUS_SUCCESS;
 }
 
-static PNDIS_CONFIGURATION_PARAMETER ConfigRead(NDIS_HANDLE Key, PNDIS_STRING Keyword,
-                                                NDIS_PARAMETER_TYPE Type)
+/* *Value is NULL if there is none. RESOURCES: nobody knows. */
+static NDIS_STATUS ConfigRead(NDIS_HANDLE Key, PNDIS_STRING Keyword, NDIS_PARAMETER_TYPE Type,
+                              PNDIS_CONFIGURATION_PARAMETER *Value)
 {
-    PNDIS_CONFIGURATION_PARAMETER Value = NULL;
     NDIS_STATUS Status;
 
-    NdisReadConfiguration(&Status, &Value, Key, Keyword, Type);
-    return Status == NDIS_STATUS_SUCCESS ? Value : NULL;
+    *Value = NULL;
+    NdisReadConfiguration(&Status, Value, Key, Keyword, Type);
+    if (Status != NDIS_STATUS_SUCCESS)
+    {
+        *Value = NULL;
+    }
+    return Status == NDIS_STATUS_RESOURCES ? Status : NDIS_STATUS_SUCCESS;
 }
 
 /* A number, or a REG_SZ of decimal digits as INF keywords are written; FALSE: neither. */
@@ -110,22 +116,24 @@ static BOOLEAN ConfigNumber(const NDIS_CONFIGURATION_PARAMETER *Value, PULONG Nu
 }
 
 /* VlanID: 0 (none, the default) to 4094. */
-static VOID ConfigVlan(MUX_VM *Vm, NDIS_HANDLE Key)
+static NDIS_STATUS ConfigVlan(MUX_VM *Vm, NDIS_HANDLE Key)
 {
     NDIS_STRING Keyword = NDIS_STRING_CONST("VlanID");
-    PNDIS_CONFIGURATION_PARAMETER Value = ConfigRead(Key, &Keyword, NdisParameterInteger);
+    PNDIS_CONFIGURATION_PARAMETER Value;
+    NDIS_STATUS Status = ConfigRead(Key, &Keyword, NdisParameterInteger, &Value);
     ULONG Vlan = 0;
 
     if (Value == NULL)
     {
-        return;
+        return Status;
     }
     if (!ConfigNumber(Value, &Vlan) || Vlan > MUX_VLAN_MAX)
     {
         VmLog(Vm->Handle, NDIS_ERROR_CODE_UNSUPPORTED_CONFIGURATION, Vlan);
-        return;
+        return NDIS_STATUS_SUCCESS;
     }
     Vm->VlanId = (USHORT)Vlan;
+    return NDIS_STATUS_SUCCESS;
 }
 
 static BOOLEAN ConfigIs(const NDIS_STRING *Text, const char *Word)
@@ -144,15 +152,16 @@ static BOOLEAN ConfigIs(const NDIS_STRING *Text, const char *Word)
 }
 
 /* MuxMode: "bridge" (the default), "private" or "vepa". */
-static VOID ConfigMode(MUX_VM *Vm, NDIS_HANDLE Key)
+static NDIS_STATUS ConfigMode(MUX_VM *Vm, NDIS_HANDLE Key)
 {
     NDIS_STRING Keyword = NDIS_STRING_CONST("MuxMode");
-    PNDIS_CONFIGURATION_PARAMETER Value = ConfigRead(Key, &Keyword, NdisParameterString);
+    PNDIS_CONFIGURATION_PARAMETER Value;
+    NDIS_STATUS Status = ConfigRead(Key, &Keyword, NdisParameterString, &Value);
     const NDIS_STRING *Text;
 
     if (Value == NULL)
     {
-        return;
+        return Status;
     }
     Text = &Value->ParameterData.StringData;
     if (Value->ParameterType == NdisParameterString && ConfigIs(Text, "PRIVATE"))
@@ -167,11 +176,16 @@ static VOID ConfigMode(MUX_VM *Vm, NDIS_HANDLE Key)
     {
         VmLog(Vm->Handle, NDIS_ERROR_CODE_UNSUPPORTED_CONFIGURATION, 1);
     }
+    return NDIS_STATUS_SUCCESS;
 }
 
-/* Fills MAC address, VLAN, mode and Key of a new virtual miniport. PASSIVE_LEVEL. */
-VOID VmConfigure(MUX_VM *Vm)
+/*
+ * Fills MAC address, VLAN, mode and Key of a new virtual miniport. RESOURCES: a setting could not be
+ * read for lack of memory; the default in its place could be another VLAN. PASSIVE_LEVEL.
+ */
+NDIS_STATUS VmConfigure(MUX_VM *Vm)
 {
+    NDIS_STATUS Status;
     NDIS_CONFIGURATION_OBJECT Object;
     UCHAR Padded[sizeof(ULONG64)];
     NDIS_HANDLE Key;
@@ -184,18 +198,24 @@ VOID VmConfigure(MUX_VM *Vm)
     Object.Header.Revision = NDIS_CONFIGURATION_OBJECT_REVISION_1;
     Object.Header.Size = NDIS_SIZEOF_CONFIGURATION_OBJECT_REVISION_1;
     Object.NdisHandle = Vm->Handle;
-    if (NdisOpenConfigurationEx(&Object, &Key) == NDIS_STATUS_SUCCESS)
+    Status = NdisOpenConfigurationEx(&Object, &Key);
+    if (Status == NDIS_STATUS_SUCCESS)
     {
-        ConfigMac(Vm, Key);
-        ConfigVlan(Vm, Key);
-        ConfigMode(Vm, Key);
+        Status = ConfigMac(Vm, Key);
+        Status = Status == NDIS_STATUS_SUCCESS ? ConfigVlan(Vm, Key) : Status;
+        Status = Status == NDIS_STATUS_SUCCESS ? ConfigMode(Vm, Key) : Status;
         NdisCloseConfiguration(Key);
     }
-    else
+    else if (Status != NDIS_STATUS_RESOURCES)
     {
         VmLog(Vm->Handle, NDIS_ERROR_CODE_MISSING_CONFIGURATION_PARAMETER, 0);
+    }
+    if (Status == NDIS_STATUS_RESOURCES)
+    {
+        return Status;
     }
     NdisZeroMemory(Padded, sizeof(Padded));
     NdisMoveMemory(Padded, Vm->Mac, MUX_MAC_LENGTH);
     Vm->Key = MacKey(MacLoad(Padded), Vm->VlanId);
+    return NDIS_STATUS_SUCCESS;
 }

@@ -508,7 +508,7 @@ VOID ListUpdateAll(VOID);
 VOID VmOut(MUX_VM *Vm, LONG64 Amount);
 VOID VmStandBy(MUX_BINDING *Binding, BOOLEAN StandingBy);
 BOOLEAN VmSleep(MUX_VM *Vm, NDIS_DEVICE_POWER_STATE Power);
-VOID VmConfigure(MUX_VM *Vm);
+NDIS_STATUS VmConfigure(MUX_VM *Vm);
 VOID VmLog(NDIS_HANDLE Adapter, ULONG Code, ULONG Detail);
 NDIS_STATUS VmSetRegistration(MUX_VM *Vm);
 NDIS_STATUS VmSetAttributes(MUX_VM *Vm);

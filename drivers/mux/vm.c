@@ -108,8 +108,11 @@ NDIS_STATUS VmInitialize(NDIS_HANDLE NdisMiniportHandle, NDIS_HANDLE MiniportDri
     {
         goto freeVm;
     }
-    VmConfigure(Vm);
-    Status = VmAllocate(Vm);
+    Status = VmConfigure(Vm);
+    if (Status == NDIS_STATUS_SUCCESS)
+    {
+        Status = VmAllocate(Vm);
+    }
     if (Status != NDIS_STATUS_SUCCESS)
     {
         VmLog(NdisMiniportHandle, NDIS_ERROR_CODE_OUT_OF_RESOURCES, 2);
