@@ -70,7 +70,7 @@ int umn__reg_last_subkey(const char *key, char **name);
 int umn__pnp_start(void); /* root bus driver; the tree is read from Enum */
 void umn__pnp_stop(void); /* removes every device, upper stacks first, and unloads drivers */
 
-/* After a run that hangs: forgets everything, sends nothing. Outside contexts, after umn__nt_stop. */
+/* After a run that hangs: forgets everything, sends nothing. Outside contexts, nt stopped. */
 void umn__pnp_abandon(void);
 
 /* What a device is made of. Strings are copied. */
