@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The in-process figures of bench/run: wire generator -> MUX -> virtual miniports -> packet sink, no
- * system call in the path. One figure a call, printed as one number:
+ * The in-process figures of bench/run: wire generator -> MUX -> virtual miniports -> packet sink,
+ * no system call in the path. One figure a call, printed as one number:
  *
  *   inproc frames N FRAMES    frames/s through N virtual miniports, one virtual CPU
  *   inproc broadcast N FRAMES deliveries/s of broadcast frames to N virtual miniports
@@ -81,7 +81,10 @@ static bool lower(bool broadcast)
 {
     struct umn_setting s[] = {
         {.name = "WireName", .text = "bench"},
-        {.name = "GenCount", .number = broadcast ? 1 : job.n ? job.n : 1},
+        {.name = "GenCount",
+         .number = broadcast ? 1
+                   : job.n   ? job.n
+                             : 1},
         {.name = "GenBase", .text = broadcast ? "FFFFFFFFFFFF" : "020000000001"},
         {.name = "GenSize", .number = 64},
         {.name = "GenBatch", .number = 64},
@@ -107,8 +110,11 @@ static bool virtual_miniports(unsigned n)
         snprintf(name[i], sizeof name[i], "vm%u", k);
         snprintf(mac[i], sizeof mac[i], "02:00:00:%02x:%02x:%02x", k >> 16 & 255, k >> 8 & 255,
                  k & 255);
-        d[i] = (struct umn_vm_desc){.service = "mux", .lower_guid = wire_guid, .name = name[i],
-                                    .mac = mac[i], .upper = "pktio"};
+        d[i] = (struct umn_vm_desc){.service = "mux",
+                                    .lower_guid = wire_guid,
+                                    .name = name[i],
+                                    .mac = mac[i],
+                                    .upper = "pktio"};
     }
     int e = umn__netcfg_add_vms(d, n);
     free(d);
@@ -148,7 +154,8 @@ static double generate(uint64_t frames)
     WIRE_GENERATOR_STATE state = {0};
     snprintf(device, sizeof device, "\\Device\\%s", wire_guid);
     if (umn__ndis_oid(device, NdisRequestSetInformation, OID_WIRE_GENERATE, &frames, &length,
-                      &status) || status != NDIS_STATUS_SUCCESS) {
+                      &status) ||
+        status != NDIS_STATUS_SUCCESS) {
         fprintf(stderr, "inproc: OID_WIRE_GENERATE: 0x%08x\n", (unsigned)status);
         job.failed = true;
         return 1;
@@ -242,8 +249,8 @@ int main(int argc, char **argv)
 {
     job.what = argc > 1 ? argv[1] : "";
     long n = argc > 2 ? atol(argv[2]) : 0;
-    static const char *const modes[] = {"frames", "broadcast", "bringup", "memory", "idle",
-                                        "explore"};
+    static const char *const modes[] = {"frames", "broadcast", "bringup",
+                                        "memory", "idle",      "explore"};
     bool known = false;
     for (unsigned i = 0; i < sizeof modes / sizeof *modes; i++)
         known |= !strcmp(job.what, modes[i]);

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What the library itself costs per NBL, without drivers' work: pools, one indication and return
- * through a binding, two stacked ones as under a MUX (indicate, indicate, return, return), sends. One
- * vCPU at DISPATCH_LEVEL on the threads back end, batches of 64 frames of 64 bytes. Prints the median
- * and spread of nanoseconds per NBL of 15 runs. Build with CFG=release.
+ * through a binding, two stacked ones as under a MUX (indicate, indicate, return, return), sends.
+ * One vCPU at DISPATCH_LEVEL on the threads back end, batches of 64 frames of 64 bytes. Prints the
+ * median and spread of nanoseconds per NBL of 15 runs. Build with CFG=release.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -63,7 +63,7 @@ static void NTAPI low_sent(NDIS_HANDLE context, PNET_BUFFER_LIST chain, ULONG fl
 
 static void make(struct stack *s)
 {
-    static const uint8_t mac[6] = { 2, 0, 0, 0, 0, 1 };
+    static const uint8_t mac[6] = {2, 0, 0, 0, 0, 1};
 
     s->a = plat_alloc_aligned(64, sizeof *s->a);
     s->b = plat_alloc_aligned(64, sizeof *s->b);
@@ -97,7 +97,7 @@ static void filter(struct stack *s, uint32_t value)
 
 static NET_BUFFER_LIST *chain_of(ULONG n, NDIS_HANDLE source)
 {
-    static const uint8_t mac[6] = { 2, 0, 0, 0, 0, 1 };
+    static const uint8_t mac[6] = {2, 0, 0, 0, 0, 1};
     NET_BUFFER_LIST *first = NULL;
 
     while (n--) {
@@ -124,7 +124,8 @@ static void free_chain(NET_BUFFER_LIST *nbl)
     }
 }
 
-/* ---- what is measured ------------------------------------------------------------------------------- */
+/* ---- what is measured
+ * ------------------------------------------------------------------------------- */
 
 static void receive_round(void)
 {
@@ -189,9 +190,10 @@ static void measure(const char *name, void (*round)(void))
 static void run(void *arg)
 {
     NET_BUFFER_LIST_POOL_PARAMETERS p = {
-        .Header = { NDIS_OBJECT_TYPE_DEFAULT, NET_BUFFER_LIST_POOL_PARAMETERS_REVISION_1,
-                    NDIS_SIZEOF_NET_BUFFER_LIST_POOL_PARAMETERS_REVISION_1 },
-        .fAllocateNetBuffer = TRUE, .DataSize = 2048,
+        .Header = {NDIS_OBJECT_TYPE_DEFAULT, NET_BUFFER_LIST_POOL_PARAMETERS_REVISION_1,
+                   NDIS_SIZEOF_NET_BUFFER_LIST_POOL_PARAMETERS_REVISION_1},
+        .fAllocateNetBuffer = TRUE,
+        .DataSize = 2048,
     };
     KIRQL old;
 
@@ -230,7 +232,7 @@ static void run(void *arg)
 
 int main(void)
 {
-    struct umn_sched_config config = { .backend = UMN_BACKEND_THREADS, .cpus = 1, .pin = true };
+    struct umn_sched_config config = {.backend = UMN_BACKEND_THREADS, .cpus = 1, .pin = true};
 
     umn__ndis_verify(false);
     if (umn__sched_start(&config) || umn__nt_start())

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Load for the network figures of bench/run: small UDP packets by sendmmsg / recvmmsg, and UDP
- * ping-pong. Every mode is bounded in time and stops by itself. Runs in the namespaces that bench/run
- * makes; uses nothing of the library.
+ * ping-pong. Every mode is bounded in time and stops by itself. Runs in the namespaces that
+ * bench/run makes; uses nothing of the library.
  */
 #include <arpa/inet.h>
 #include <errno.h>

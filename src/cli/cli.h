@@ -14,7 +14,8 @@
 #include <stdint.h>
 #include "umndis/umndis.h"
 
-/* ---- out.c: a growing answer with two streams and a JSON writer --------------------------------- */
+/* ---- out.c: a growing answer with two streams and a JSON writer ---------------------------------
+ */
 struct out {
     char *text;
     size_t length, room;
@@ -35,7 +36,8 @@ void out_str(struct out *o, const char *name, const char *value);
 void out_num(struct out *o, const char *name, uint64_t value);
 void out_bool(struct out *o, const char *name, bool value);
 
-/* ---- args.c: words of a command line --------------------------------------------------------------- */
+/* ---- args.c: words of a command line
+ * --------------------------------------------------------------- */
 struct args {
     char **word; /* what is left, options taken out by arg_* */
     int count;
@@ -44,11 +46,13 @@ struct args {
 const char *arg_value(struct args *a, const char *name, bool *error);
 bool arg_flag(struct args *a, const char *name);
 /* A decimal number in range; false and a message otherwise. */
-bool arg_number(struct out *o, const char *name, const char *text, long low, long high, long *value);
+bool arg_number(struct out *o, const char *name, const char *text, long low, long high,
+                long *value);
 /* Complains about the first word left (unknown option or too many words): usage status, else 0. */
 int arg_rest(struct out *o, const struct args *a, int allowed);
 
-/* ---- commands ------------------------------------------------------------------------------------------ */
+/* ---- commands
+ * ------------------------------------------------------------------------------------------ */
 enum where { AT_BOX, AT_BOX_OR_FILE, AT_HOME };
 struct command {
     const char *object, *verb; /* verb NULL: the object stands alone */
@@ -82,33 +86,38 @@ int cmd_run(struct out *o, struct args *a);
 int cmd_version(struct out *o, struct args *a);
 int cmd_help(struct out *o, struct args *a);
 
-/* ---- names.c: what a person calls an adapter -------------------------------------------------------------- */
+/* ---- names.c: what a person calls an adapter
+ * -------------------------------------------------------------- */
 /* Name, {GUID}, \Device\{GUID}, instance id -> instance id and guid (64 bytes each). Refuses with
  * the names there are. */
 int name_resolve(struct out *o, const char *name, char *instance_id, char *guid);
 /* Friendly name of a device, "" if it has none; 128 bytes. */
 void name_of(const char *instance_id, char *name);
 
-/* ---- setup.c: what `umndis run` builds --------------------------------------------------------------------- */
+/* ---- setup.c: what `umndis run` builds
+ * --------------------------------------------------------------------- */
 struct setup {
     const char *lower[16];
     unsigned lowers;
-    unsigned vms;       /* virtual miniports per lower adapter */
-    const char *upper;  /* "tap", "pktio" or "none" */
-    bool existing;      /* the registry has devices: start them, add nothing unless asked */
+    unsigned vms;      /* virtual miniports per lower adapter */
+    const char *upper; /* "tap", "pktio" or "none" */
+    bool existing;     /* the registry has devices: start them, add nothing unless asked */
 };
 int setup_build(struct out *o, const struct setup *s); /* in a context of the box */
 
-/* ---- hotplug.c -------------------------------------------------------------------------------- */
-int hotplug_open(void);       /* descriptor to poll, or -1 */
-void hotplug_ready(int fd);   /* it is readable: start what is back */
+/* ---- hotplug.c --------------------------------------------------------------------------------
+ */
+int hotplug_open(void);     /* descriptor to poll, or -1 */
+void hotplug_ready(int fd); /* it is readable: start what is back */
 
-/* ---- control.c, client.c --------------------------------------------------------------------------------------- */
+/* ---- control.c, client.c
+ * --------------------------------------------------------------------------------------- */
 /* Path of the control socket of a box; the folder is made. False: the path is too long. */
 bool control_path(const char *box, char *path, size_t size);
 /* Listens; UMN_EEXIST if a box of that name answers. */
 int control_listen(const char *box, int *fd);
-/* Serves until a stop command, SIGINT or SIGTERM (signalfd), or the deadline (monotonic, 0 none). */
+/* Serves until a stop command, SIGINT or SIGTERM (signalfd), or the deadline (monotonic, 0 none).
+ */
 void control_serve(int listen_fd, int signal_fd, unsigned seconds);
 void control_close(const char *box, int fd);
 void control_stop(void); /* from a command: end the loop after the answer */

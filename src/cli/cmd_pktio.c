@@ -10,7 +10,7 @@
 #include "ndis/host.h"
 #include "nt/nt.h"
 #include "nt/umhost.h"
-#include "../../drivers/pktio/pktio_ioctl.h"
+#include "umndis/pktio_ioctl.h"
 
 static void target(PKTIO_TARGET *t, const char *guid)
 {
@@ -38,7 +38,8 @@ static bool parse_mac(const char *text, uint8_t *mac)
 {
     unsigned b[6];
     int end = 0;
-    if (sscanf(text, "%2x:%2x:%2x:%2x:%2x:%2x%n", b, b + 1, b + 2, b + 3, b + 4, b + 5, &end) != 6 ||
+    if (sscanf(text, "%2x:%2x:%2x:%2x:%2x:%2x%n", b, b + 1, b + 2, b + 3, b + 4, b + 5, &end) !=
+            6 ||
         text[end])
         return false;
     for (int i = 0; i < 6; i++)

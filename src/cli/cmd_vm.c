@@ -99,7 +99,9 @@ int cmd_vm_add(struct out *o, struct args *a)
     if ((status = name_resolve(o, v.lower, lower_id, lower_guid)))
         return status;
     struct umn_vm_desc desc = {.service = v.service ? v.service : "mux",
-                               .lower_guid = lower_guid, .mac = v.mac, .vlan = (int)vlan,
+                               .lower_guid = lower_guid,
+                               .mac = v.mac,
+                               .vlan = (int)vlan,
                                .mode = v.mode};
     desc.upper = v.upper && !strcmp(v.upper, "none") ? NULL : v.upper ? v.upper : "tap";
     snprintf(base, sizeof base, "%s", v.name ? v.name : "vm");

@@ -149,9 +149,8 @@ static int split(char *text, size_t size, char **word)
 
 static void answer(int fd, struct out *o, int status)
 {
-    struct answer a = {.status = status,
-                       .text = (uint32_t)o->length,
-                       .error = (uint32_t)o->error_length};
+    struct answer a = {
+        .status = status, .text = (uint32_t)o->length, .error = (uint32_t)o->error_length};
     if (control_write(fd, &a, sizeof a) && control_write(fd, o->text, a.text))
         control_write(fd, o->error, a.error);
 }

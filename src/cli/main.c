@@ -28,19 +28,21 @@ const struct command commands[] = {
      "              [--mode bridge|private|vepa] [--upper tap|pktio|none]",
      "add virtual miniports",
      "Adds one virtual miniport, or N at once, over the adapter NAME; prints their names. On a\n"
-     "running box they start; with --registry FILE and no running box only the registry is written.\n"
-     "MAC: six hex bytes, unicast; without it the driver derives a stable one. ID: 1..4094, 0 none."},
+     "running box they start; with --registry FILE and no running box only the registry is "
+     "written.\n"
+     "MAC: six hex bytes, unicast; without it the driver derives a stable one. ID: 1..4094, 0 "
+     "none."},
     {"vm", "remove", AT_BOX_OR_FILE, cmd_vm_remove, "NAME...", "remove virtual miniports", NULL},
     {"vm", "list", AT_BOX, cmd_vm_list, "[NAME]", "virtual miniports, as ip link shows them", NULL},
     {"device", "list", AT_BOX_OR_FILE, cmd_device_list, "", "the device tree", NULL},
     {"device", "disable", AT_BOX_OR_FILE, cmd_device_disable, "NAME", "disable a device", NULL},
     {"device", "enable", AT_BOX_OR_FILE, cmd_device_enable, "NAME", "enable a device", NULL},
-    {"device", "remove", AT_BOX_OR_FILE, cmd_device_remove, "NAME",
-     "remove a device and its keys", NULL},
-    {"send", NULL, AT_BOX, cmd_send,
-     "FROM TO|MAC|broadcast [--count N] [--size BYTES] [--vlan ID]",
+    {"device", "remove", AT_BOX_OR_FILE, cmd_device_remove, "NAME", "remove a device and its keys",
+     NULL},
+    {"send", NULL, AT_BOX, cmd_send, "FROM TO|MAC|broadcast [--count N] [--size BYTES] [--vlan ID]",
      "send frames through pktio",
-     "Sends N frames (default 1) from the adapter FROM, which the protocol pktio must be bound to,\n"
+     "Sends N frames (default 1) from the adapter FROM, which the protocol pktio must be bound "
+     "to,\n"
      "to an adapter's address, a MAC or everybody."},
     {"count", NULL, AT_BOX, cmd_count, "NAME [--wait FRAMES]", "frames that pktio received",
      "--wait: until that many have come, at most 5 seconds (exit status 1 if they have not)."},
@@ -135,7 +137,8 @@ int command_run(struct out *o, struct args *a, bool live)
     return c ? c->run(o, a) : 2;
 }
 
-/* ---- a stopped box: the registry alone ---------------------------------------------------------- */
+/* ---- a stopped box: the registry alone ----------------------------------------------------------
+ */
 static struct {
     struct out *o;
     struct args *a;
@@ -196,8 +199,8 @@ static int away(struct out *o, struct args *a, const struct command *c)
     if (c->where == AT_BOX)
         return out_fail(o, 1, "no box named '%s' is running; start one with: umndis run", box);
     if (!registry)
-        return out_fail(o, 1, "no box named '%s' is running; give --registry FILE for a stopped one",
-                        box);
+        return out_fail(
+            o, 1, "no box named '%s' is running; give --registry FILE for a stopped one", box);
     return run_on_file(o, a, registry);
 }
 

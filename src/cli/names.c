@@ -57,7 +57,9 @@ int name_resolve(struct out *o, const char *name, char *instance_id, char *guid)
     if (s.found == 1)
         return 0;
     if (s.found > 1)
-        return out_fail(o, 1, "%d adapters are called '%s'; name one by its {GUID} or instance id "
-                              "(umndis device list)", s.found, name);
+        return out_fail(o, 1,
+                        "%d adapters are called '%s'; name one by its {GUID} or instance id "
+                        "(umndis device list)",
+                        s.found, name);
     return out_fail(o, 1, "no adapter '%s'; there are: %s", name, s.known[0] ? s.known : "none");
 }

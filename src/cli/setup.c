@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What `umndis run` builds in a fresh registry: services, lower adapters, the MUX over each, virtual
- * miniports and what stands above them. With no interface named the lower edge is the in-process
- * wire, whose far end is a second adapter with the packet source and sink bound. PASSIVE_LEVEL.
+ * What `umndis run` builds in a fresh registry: services, lower adapters, the MUX over each,
+ * virtual miniports and what stands above them. With no interface named the lower edge is the
+ * in-process wire, whose far end is a second adapter with the packet source and sink bound.
+ * PASSIVE_LEVEL.
  */
 #include "cli.h"
 #include <stdio.h>
 #include <string.h>
 #include "config/config.h"
 #include "plat/plat.h"
-
 
 static int service(struct out *o, const char *name, const char *kind)
 {
