@@ -221,6 +221,11 @@ struct ndis_adapter {
     uint64_t *multicast;
     uint32_t lookahead_set;      /* likewise */
     bool resetting;              /* between RESET_START and RESET_END */
+    /* reset.c */
+    bool reset_pending, reset_addressing;
+    uint32_t reset_wanted;
+    struct umn_work reset_work;
+    struct ndis_completion reset_done;
     /* ifs.c */
     NET_IFINDEX ifindex;
     NET_LUID luid;
@@ -342,6 +347,8 @@ NDIS_STATUS ndis__event_send(struct ndis_protocol *p, struct ndis_binding *b, NE
 /* To every binding of an adapter. Returns the first failure. veto: stop at the first failure. */
 NDIS_STATUS ndis__event_adapter(struct ndis_adapter *a, NET_PNP_EVENT_CODE code, void *buffer,
                                 uint32_t length, bool veto);
+/* A status of NDIS's own, to every binding. <= DISPATCH. */
+void ndis__status_send(struct ndis_adapter *a, NDIS_STATUS code, void *buffer, ULONG size);
 void ndis__status_current(struct ndis_adapter *a, NDIS_LINK_STATE *out);
 int ndis__if_register(struct ndis_adapter *a); /* ifindex, LUID (persistent by GUID) */
 void ndis__if_deregister(struct ndis_adapter *a);

@@ -132,13 +132,14 @@ static void wake_drain(struct ndis_oid_queue *q) /* lock held */
 }
 
 /* Sees to it that the next request starts, if one may. */
-static void kick(struct ndis_adapter *a)
+void ndis__oid_kick(struct ndis_adapter *a)
 {
     struct ndis_oid_queue *q = &a->oid;
     bool queue;
 
     umn__lock(&q->lock);
-    queue = !q->running && !q->calling && !q->work_queued && !umn_list_empty(&q->waiting);
+    queue = !q->running && !q->calling && !q->work_queued && !a->resetting &&
+            !umn_list_empty(&q->waiting);
     if (queue)
         q->work_queued = true;
     wake_drain(q);
@@ -200,7 +201,7 @@ static NDIS_STATUS run(struct ndis_adapter *a, struct ndis_oid_item *item, bool 
     }
     if (status != NDIS_STATUS_PENDING)
         status = finish(item, status, deliver);
-    kick(a);
+    ndis__oid_kick(a);
     return status;
 }
 
@@ -212,7 +213,7 @@ static void worker(struct umn_work *work)
 
     umn__lock(&q->lock);
     q->work_queued = false;
-    if (!q->running && !q->calling && !umn_list_empty(&q->waiting)) {
+    if (!q->running && !q->calling && !a->resetting && !umn_list_empty(&q->waiting)) {
         item = umn_container_of(q->waiting.next, struct ndis_oid_item, link);
         umn_list_remove(&item->link);
         q->running = item;
@@ -251,7 +252,7 @@ static NDIS_STATUS submit(struct ndis_adapter *a, struct ndis_oid_item *item)
         return finish(item, refuse, false);
     if (now)
         return run(a, item, false);
-    kick(a);
+    ndis__oid_kick(a);
     return NDIS_STATUS_PENDING;
 }
 
@@ -431,7 +432,7 @@ void NTAPI NdisMOidRequestComplete(NDIS_HANDLE MiniportAdapterHandle, PNDIS_OID_
         return;
     }
     finish(item, Status, true);
-    kick(a);
+    ndis__oid_kick(a);
 }
 
 /* ---- the control path's side ---------------------------------------------------------------------------------- */

@@ -63,6 +63,7 @@ NDIS_STATUS ndis__filter_plan(struct ndis_oid_item *item);  /* filter.c; NOT_REC
 NDIS_STATUS ndis__statistics_plan(struct ndis_oid_item *item); /* oidquery.c; the same */
 
 void ndis__oid_init(struct ndis_adapter *a);
+void ndis__oid_kick(struct ndis_adapter *a); /* something that held the queue up is over */
 
 /* Issues a request for an adapter, in the name of a binding or NULL, and waits. PASSIVE. */
 NDIS_STATUS ndis__oid_issue(struct ndis_adapter *a, struct ndis_binding *b, NDIS_REQUEST_TYPE type,

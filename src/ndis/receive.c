@@ -121,8 +121,10 @@ static void NTAPI deliver_one(struct ndis_binding *b, NET_BUFFER_LIST *chain, UL
         return;
     }
     if (all) {
-        for (nbl = chain; nbl; nbl = nbl->Next)
+        for (nbl = chain; nbl; nbl = nbl->Next) {
+            __builtin_prefetch(nbl->FirstNetBuffer); /* what the protocol looks at first */
             n++;
+        }
     } else {
         /* Links are written only where the chain changes. */
         for (nbl = chain; nbl; nbl = next) {

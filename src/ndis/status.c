@@ -90,6 +90,20 @@ static void update_oper(struct ndis_adapter *a, NDIS_MEDIA_CONNECT_STATE link)
         deliver(a, &s);
 }
 
+void ndis__status_send(struct ndis_adapter *a, NDIS_STATUS code, void *buffer, ULONG size)
+{
+    NDIS_STATUS_INDICATION s = {
+        .Header = {NDIS_OBJECT_TYPE_STATUS_INDICATION, (UCHAR)NDIS_STATUS_INDICATION_REVISION_1,
+                   NDIS_SIZEOF_STATUS_INDICATION_REVISION_1},
+        .SourceHandle = a,
+        .StatusCode = code,
+        .StatusBuffer = buffer,
+        .StatusBufferSize = size,
+    };
+
+    umn__trace("status", "%s 0x%08x to %u", a->name, (unsigned)code, deliver(a, &s));
+}
+
 /* What is malformed is reported and not passed on (0x7C / 0x20). */
 static bool well_formed(struct ndis_adapter *a, const NDIS_STATUS_INDICATION *s)
 {

@@ -219,6 +219,7 @@ static bool rig_binding(unsigned i)
     b->context = (NDIS_HANDLE)(uintptr_t)i;
     b->state = NDIS_BINDING_RUNNING;
     b->opened = true;
+    b->refs = 1; /* stays ours */
     ndis__dp_binding_init(b);
     ndis__gate_open(&b->tx_gate);
     umn_list_add_tail(&rig.a->bindings, &b->adapter_link);
@@ -257,6 +258,7 @@ static bool rig_up(unsigned bindings)
     memset(rig.a, 0, sizeof *rig.a);
     ndis__object_live(&rig.a->obj, NDIS_KIND_ADAPTER);
     umn_list_init(&rig.a->bindings);
+    rig.a->refs = 1;
     rig.a->driver = &rig.driver;
     rig.a->name = "rig0";
     rig.a->state = NDIS_ADAPTER_RUNNING;

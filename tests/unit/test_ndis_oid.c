@@ -443,6 +443,58 @@ down:
     rig_down();
 }
 
+/* ---- IM-RST-02, IM-RST-03: resets -------------------------------------------------------------------------------- */
+
+static NDIS_STATUS statuses[4];
+static unsigned status_count, resets;
+static NDIS_STATUS reset_answer;
+
+static void NTAPI rig_status(NDIS_HANDLE context, PNDIS_STATUS_INDICATION s)
+{
+    if (status_count < 4)
+        statuses[status_count++] = s->StatusCode;
+}
+
+static NDIS_STATUS NTAPI rig_reset(NDIS_HANDLE context, PBOOLEAN addressing)
+{
+    ULONG n;
+
+    resets++;
+    CHECK(status_count == 1 && set_filter(0, 3) == NDIS_STATUS_RESET_IN_PROGRESS);
+    n = transmit(0, "0", 0);
+    CHECK(n == 0 || rig.send_status[0] == NDIS_STATUS_RESET_IN_PROGRESS);
+    *addressing = TRUE;
+    return reset_answer;
+}
+
+static void resetting(void *arg)
+{
+    status_count = resets = 0;
+    if (!rig_up(1))
+        goto down;
+    rig.driver.chars.ResetHandlerEx = rig_reset;
+    rig.protocol.chars.StatusHandlerEx = rig_status;
+    NEED(set_filter(0, 5) == 0, down);
+    memset(rig.oid_data, 0, sizeof rig.oid_data);
+    reset_answer = NDIS_STATUS_SUCCESS;
+    NdisMResetMiniport(rig.a);
+    NdisMSleep(1000);
+    CHECK(resets == 1 && status_count == 2 && statuses[0] == NDIS_STATUS_RESET_START &&
+          statuses[1] == NDIS_STATUS_RESET_END);
+    CHECK(rig.oids == 2 ? given() == 5 : plat_alloc_failed()); /* AddressingReset */
+    reset_answer = NDIS_STATUS_PENDING;
+    status_count = 0;
+    NdisMResetMiniport(rig.a);
+    NdisMResetMiniport(rig.a); /* superfluous */
+    NdisMSleep(1000);
+    CHECK(resets == 2 && status_count == 1 && rig.a->resetting);
+    NdisMResetComplete(rig.a, NDIS_STATUS_SUCCESS, FALSE);
+    NdisMSleep(1000);
+    CHECK(status_count == 2 && !rig.a->resetting && resets == 2);
+down:
+    rig_down();
+}
+
 /* ---- tests ---------------------------------------------------------------------------------------------------- */
 
 #define SWEEP(name, scenario)                                                                      \
@@ -459,6 +511,7 @@ SWEEP(lookahead_is_the_largest, lookahead)
 SWEEP(im_oid_17_multicast_lists_unite, multicast)
 SWEEP(im_oid_15_ndis_answers_from_attributes, answers)
 SWEEP(im_oid_06_clones_and_direct_requests, clones)
+SWEEP(im_rst_02_03_resets_are_framed_by_statuses, resetting)
 
 static void im_oid_04_mistakes_of_miniports_are_reported(void **state)
 {
@@ -482,6 +535,7 @@ int main(void)
         cmocka_unit_test(im_oid_17_multicast_lists_unite),
         cmocka_unit_test(im_oid_15_ndis_answers_from_attributes),
         cmocka_unit_test(im_oid_06_clones_and_direct_requests),
+        cmocka_unit_test(im_rst_02_03_resets_are_framed_by_statuses),
     };
     return cmocka_run_group_tests_name("ndis_oid", tests, NULL, NULL);
 }
