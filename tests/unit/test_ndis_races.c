@@ -225,6 +225,19 @@ static void departures(void)
     join_all(fns, 4);
 }
 
+/* IM-UNL-03: a protocol leaves while an adapter that it wants comes up. */
+static void leaves_while_binding(void)
+{
+    void (*fns[])(void *) = {nic_starter, pa_unloader, rebinder};
+
+    BIND("pa", 1);
+    CHECK(load("nic", NicEntry, &nic_driver));
+    pa_loader(NULL);
+    add(1, nic_driver);
+    join_all(fns, 3);
+    CHECK(umn_list_empty(&bounds));
+}
+
 static void test_schedules(void **state)
 {
     run_seeds(both_halves);
@@ -238,6 +251,7 @@ static void test_schedules_lower(void **state)
     run_seeds(lower_goes);
     run_seeds(arrivals);
     run_seeds(departures);
+    run_seeds(leaves_while_binding);
 }
 
 /* The same on host threads: what the sanitizers look at. */
@@ -251,6 +265,7 @@ static void test_threads(void **state)
     run_seeds(lower_goes);
     run_seeds(arrivals);
     run_seeds(departures);
+    run_seeds(leaves_while_binding);
     world_backend = UMN_BACKEND_EXPLORE;
 }
 
