@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: MIT */
+/* Stacks that several groups need: the real MUX, watched, with a protocol on its virtual miniports.
+ */
+#ifndef STACKS_H
+#define STACKS_H
+
+#include <stdio.h>
+#include "spy.h"
+#include "ndis/internal.h"
+
+/* mux over nic 0; one virtual miniport; tproto0 on it. */
+struct mux_stack {
+    char id[64], guid[64];
+    struct nic *nic;
+    struct bnd *top;
+};
+
+/* One more virtual miniport over nic 0 with tproto0 on it. */
+static inline void mux_stack_vm(struct mux_stack *s)
+{
+    world_vm(0, "tproto0", 0, s->id, s->guid);
+    if (conf_failed())
+        return;
+    settle(10);
+    s->nic = nic_by_guid(world_nic_guid(0));
+    s->top = proto_on(0, s->guid);
+    CHECK(s->nic != NULL);
+    CHECK(s->top != NULL);
+    CHECK_STR(adapter_state(s->guid), "Running");
+    CHECK_STR(binding_state(s->guid, "tproto0"), "Running");
+}
+
+static inline void mux_stack(struct mux_stack *s)
+{
+    memset(s, 0, sizeof *s);
+    world_mux();
+    CHECK_OK();
+    spy_mux();
+    world_proto(0);
+    world_nic(true);
+    CHECK_OK();
+    world_bind("mux", world_nic_guid(0));
+    mux_stack_vm(s);
+}
+
+static inline struct ndis_binding *lower_binding(const char *service, const char *guid)
+{
+    struct ndis_adapter *a = ndis__adapter_find(guid);
+    if (a)
+        umn_list_for_each (at, &a->bindings) {
+            struct ndis_binding *b = umn_container_of(at, struct ndis_binding, adapter_link);
+            if (!strcmp(b->protocol->service, service))
+                return b;
+        }
+    return NULL;
+}
+
+static inline void join(struct umn_ctx *ctx)
+{
+    if (ctx)
+        umn__ctx_join(ctx);
+}
+
+/* Blocks of one pool tag that are alive, whoever owns them. */
+static inline size_t pool_blocks(const char tag[4])
+{
+    struct umn_pool_usage usage[32];
+    unsigned n = umn__pool_usage(usage, 32);
+    for (unsigned i = 0; i < n && i < 32; i++)
+        if (!memcmp(&usage[i].tag, tag, 4))
+            return usage[i].blocks;
+    return 0;
+}
+
+#endif
