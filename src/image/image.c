@@ -31,8 +31,7 @@ static struct {
     PDRIVER_INITIALIZE entry;
 } builtin[MAX_BUILTIN];
 
-/* ---- built in ----------------------------------------------------------------------------------
- */
+/* ---- built in -------------------------------------------------------------------------------- */
 
 int umn__image_builtin(const char *name, PDRIVER_INITIALIZE entry)
 {
@@ -69,8 +68,7 @@ static PDRIVER_INITIALIZE find_builtin(const char *name)
     return NULL;
 }
 
-/* ---- imports -----------------------------------------------------------------------------------
- */
+/* ---- imports --------------------------------------------------------------------------------- */
 
 /* Names that are missing, as many as fit, and how many in all. */
 struct missing {
@@ -176,8 +174,7 @@ static int check_file(const char *path, const void *bytes, size_t size)
     return err;
 }
 
-/* ---- open and close
- * ------------------------------------------------------------------------------ */
+/* ---- open and close -------------------------------------------------------------------------- */
 
 static int refuse_read(const char *path, int err)
 {

@@ -103,8 +103,7 @@ PSLIST_ENTRY NTAPI FirstEntrySList(PSLIST_HEADER SListHead)
     return first_of(load(SListHead));
 }
 
-/* ---- under the caller's lock
- * --------------------------------------------------------------------- */
+/* ---- under the caller's lock ----------------------------------------------------------------- */
 
 static KIRQL take(PKSPIN_LOCK lock)
 {

@@ -153,8 +153,7 @@ void NTAPI ExDeletePagedLookasideList(PPAGED_LOOKASIDE_LIST Lookaside)
     list_delete((LIST *)&Lookaside->L);
 }
 
-/* ---- LOOKASIDE_LIST_EX: routines of the driver's own that are told the list
- * ---------------------- */
+/* ---- LOOKASIDE_LIST_EX: routines of the driver's own that are told the list ------------------ */
 
 /* STATUS_INVALID_PARAMETER_4: a pool type that no list can have.
  * nf-wdm-exinitializelookasidelistex.md */

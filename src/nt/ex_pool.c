@@ -18,9 +18,9 @@
 
 /* AddressSanitizer sees the end of a block exactly if nothing of ours lies behind it. */
 #if defined(UMN_DEBUG) && !defined(__SANITIZE_ADDRESS__) && !__has_feature(address_sanitizer)
-#define RED_ZONE 16u
+#define RED_ZONE 16
 #else
-#define RED_ZONE 0u
+#define RED_ZONE 0
 #endif
 #define RED_FILL 0xf5u   /* what lies in the red zone */
 #define FRESH_FILL 0xcdu /* contents of pool that nobody promised to be zero (debug) */
@@ -164,8 +164,9 @@ void *umn__pool_alloc(POOL_TYPE type, size_t size, ULONG tag, const void *caller
     if (!(type & POOL_ZERO_ALLOCATION))
         memset(data, FRESH_FILL, size);
 #endif
-    if (RED_ZONE)
-        memset(data + size, RED_FILL, RED_ZONE);
+#if RED_ZONE
+    memset(data + size, RED_FILL, RED_ZONE);
+#endif
     ledger_add(b);
     return data;
 }
@@ -253,8 +254,7 @@ static void pool_free(void *p, ULONG tag, const void *by)
     plat_free(base);
 }
 
-/* ---- sums ---------------------------------------------------------------------------------------
- */
+/* ---- sums ------------------------------------------------------------------------------------ */
 
 /* Calls visit for every live block, one shard locked at a time. */
 static void visit_blocks(void (*visit)(const struct block *b, void *arg), void *arg)
@@ -354,8 +354,7 @@ void ex__pool_check_unload(const struct umn_image *image, const char *service)
     report_sums(&s, service);
 }
 
-/* ---- what drivers call
- * --------------------------------------------------------------------------- */
+/* ---- what drivers call ----------------------------------------------------------------------- */
 
 static void *take(POOL_TYPE type, size_t size, ULONG tag, const void *caller)
 {

@@ -113,8 +113,7 @@ void NTAPI ExRundownCompleted(PEX_RUNDOWN_REF RunRef)
     __atomic_store_n(&RunRef->Count, ACTIVE, __ATOMIC_RELEASE);
 }
 
-/* ---- cache-aware: one reference in memory of its own
- * --------------------------------------------- */
+/* ---- cache-aware: one reference in memory of its own ----------------------------------------- */
 
 struct _EX_RUNDOWN_REF_CACHE_AWARE {
     EX_RUNDOWN_REF ref;
@@ -186,8 +185,7 @@ void NTAPI ExInitializeRundownProtectionCacheAware(PEX_RUNDOWN_REF_CACHE_AWARE R
     memset(RunRefCacheAware, 0, sizeof *RunRefCacheAware);
 }
 
-/* ---- remove locks
- * --------------------------------------------------------------------------------- */
+/* ---- remove locks ---------------------------------------------------------------------------- */
 
 /* PASSIVE_LEVEL, in AddDevice. nf-wdm-ioinitializeremovelock.md */
 void NTAPI IoInitializeRemoveLockEx(PIO_REMOVE_LOCK Lock, ULONG AllocateTag, ULONG MaxLockedMinutes,

@@ -6,8 +6,7 @@
  */
 #include "nt/private.h"
 
-/* ---- Ex
- * ------------------------------------------------------------------------------------------ */
+/* ---- Ex -------------------------------------------------------------------------------------- */
 
 static struct umn_work *record_of(PWORK_QUEUE_ITEM item)
 {
@@ -41,8 +40,7 @@ void NTAPI ExQueueWorkItem(PWORK_QUEUE_ITEM WorkItem, WORK_QUEUE_TYPE QueueType)
     umn__work_queue(record_of(WorkItem));
 }
 
-/* ---- Io
- * ------------------------------------------------------------------------------------------ */
+/* ---- Io -------------------------------------------------------------------------------------- */
 
 struct _IO_WORKITEM {
     struct umn_work work;

@@ -12,8 +12,7 @@ static struct io_device *record_of(const DEVICE_OBJECT *device)
     return (struct io_device *)(uintptr_t)device;
 }
 
-/* ---- names
- * --------------------------------------------------------------------------------------- */
+/* ---- names ----------------------------------------------------------------------------------- */
 
 static uint32_t auto_names;
 
@@ -142,8 +141,7 @@ unsigned io__delete_devices(DRIVER_OBJECT *driver)
     return n;
 }
 
-/* ---- stacks
- * -------------------------------------------------------------------------------------- */
+/* ---- stacks ---------------------------------------------------------------------------------- */
 
 static DEVICE_OBJECT *top_locked(DEVICE_OBJECT *device)
 {
@@ -228,8 +226,7 @@ struct umn_devnode *umn__pdo_node(DEVICE_OBJECT *pdo)
     return pdo ? pdo->DeviceObjectExtension->DeviceNode : NULL;
 }
 
-/* ---- symbolic links
- * ------------------------------------------------------------------------------- */
+/* ---- symbolic links -------------------------------------------------------------------------- */
 
 static void link_destroy(void *body)
 {
@@ -283,8 +280,7 @@ NTSTATUS NTAPI IoDeleteSymbolicLink(PUNICODE_STRING SymbolicLinkName)
     return STATUS_SUCCESS;
 }
 
-/* ---- files
- * ---------------------------------------------------------------------------------------- */
+/* ---- files ----------------------------------------------------------------------------------- */
 
 /* Sends IRP_MJ_CREATE, CLEANUP or CLOSE for a file and waits. */
 static NTSTATUS file_irp(FILE_OBJECT *file, UCHAR major, IO_SECURITY_CONTEXT *security)

@@ -265,8 +265,7 @@ void io__driver_stop(void)
     }
 }
 
-/* ---- what drivers call
- * --------------------------------------------------------------------------- */
+/* ---- what drivers call ----------------------------------------------------------------------- */
 
 /*
  * Memory that lives as long as the driver object, zeroed, found again by its id. PASSIVE_LEVEL.

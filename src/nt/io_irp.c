@@ -174,8 +174,7 @@ void io__irp_own(PIRP irp, IO_STATUS_BLOCK *iosb, KEVENT *event)
     irp->Tail.Overlay.Thread = (PETHREAD)ps__self();
 }
 
-/* ---- down
- * ----------------------------------------------------------------------------------------- */
+/* ---- down ------------------------------------------------------------------------------------ */
 
 /*
  * Passes the IRP to a device: the next stack location becomes current, and the driver's dispatch
@@ -199,8 +198,7 @@ NTSTATUS NTAPI IofCallDriver(PDEVICE_OBJECT DeviceObject, PIRP Irp)
     return status;
 }
 
-/* ---- up
- * ------------------------------------------------------------------------------------------- */
+/* ---- up -------------------------------------------------------------------------------------- */
 
 static void check_complete(PIRP irp)
 {
@@ -307,8 +305,7 @@ void NTAPI IofCompleteRequest(PIRP Irp, CCHAR PriorityBoost)
                 (void *)Irp);
 }
 
-/* ---- cancelling
- * ------------------------------------------------------------------------------------ */
+/* ---- cancelling ------------------------------------------------------------------------------ */
 
 /* <= DISPATCH_LEVEL; *Irql gets the IRQL to restore. nf-wdm-ioacquirecancelspinlock.md */
 void NTAPI IoAcquireCancelSpinLock(PKIRQL Irql)

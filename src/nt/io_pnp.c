@@ -53,8 +53,7 @@ NTSTATUS umn__irp_pnp(DEVICE_OBJECT *pdo, UCHAR minor, void (*fill)(IO_STACK_LOC
     return iosb.Status;
 }
 
-/* ---- registry keys of a device
- * ------------------------------------------------------------------- */
+/* ---- registry keys of a device --------------------------------------------------------------- */
 
 #define CONTROL_SET "\\Registry\\Machine\\System\\CurrentControlSet\\"
 
@@ -123,8 +122,7 @@ NTSTATUS NTAPI IoOpenDriverRegistryKey(PDRIVER_OBJECT DriverObject, DRIVER_REGKE
     return status;
 }
 
-/* ---- properties
- * ----------------------------------------------------------------------------------- */
+/* ---- properties ------------------------------------------------------------------------------ */
 
 static NTSTATUS give(const void *data, size_t size, ULONG length, void *buffer, ULONG *result)
 {

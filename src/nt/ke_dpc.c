@@ -6,8 +6,9 @@
  */
 #include "nt/private.h"
 
-#define TARGETED 0x8000u /* KDPC.Number: target set; Windows adds MAXIMUM_PROCESSORS the same way  \
-                          */
+#define TARGETED                                                                                   \
+    0x8000u /* KDPC.Number: target set; Windows adds MAXIMUM_PROCESSORS the same way               \
+             */
 
 static struct umn_dpc *record_of(PKDPC dpc)
 {

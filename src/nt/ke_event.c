@@ -76,8 +76,7 @@ LONG NTAPI KeReadStateEvent(PRKEVENT Event)
     return __atomic_load_n(&Event->Header.SignalState, __ATOMIC_ACQUIRE);
 }
 
-/* ---- semaphores --------------------------------------------------------------------------------
- */
+/* ---- semaphores ------------------------------------------------------------------------------ */
 
 /* PASSIVE_LEVEL. nf-wdm-keinitializesemaphore.md */
 void NTAPI KeInitializeSemaphore(PRKSEMAPHORE Semaphore, LONG Count, LONG Limit)
@@ -126,8 +125,7 @@ LONG NTAPI KeReadStateSemaphore(PRKSEMAPHORE Semaphore)
     return __atomic_load_n(&Semaphore->Header.SignalState, __ATOMIC_ACQUIRE);
 }
 
-/* ---- mutexes ------------------------------------------------------------------------------------
- */
+/* ---- mutexes --------------------------------------------------------------------------------- */
 
 /* Free mutex. PASSIVE_LEVEL; Level is reserved. nf-wdm-keinitializemutex.md */
 void NTAPI KeInitializeMutex(PRKMUTEX Mutex, ULONG Level)

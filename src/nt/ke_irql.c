@@ -94,8 +94,7 @@ LOGICAL NTAPI KeShouldYieldProcessor(void)
     return FALSE;
 }
 
-/* ---- processors: one group, numbers 0 .. umn__cpu_count() - 1 -----------------------------------
- */
+/* ---- processors: one group, numbers 0 .. umn__cpu_count() - 1 -------------------------------- */
 
 static KAFFINITY all_processors(void)
 {
@@ -194,8 +193,7 @@ ULONG NTAPI KeGetRecommendedSharedDataAlignment(void)
     return SYSTEM_CACHE_ALIGNMENT_SIZE;
 }
 
-/* ---- APC state: nothing queues APCs here, but the pairing is the driver's duty ------------------
- */
+/* ---- APC state: nothing queues APCs here, but the pairing is the driver's duty --------------- */
 
 /* Disables normal kernel APCs. <= APC_LEVEL, paired with KeLeaveCriticalRegion.
  * nf-ntddk-keentercriticalregion.md */
@@ -248,4 +246,10 @@ BOOLEAN NTAPI KeAreAllApcsDisabled(void)
 PKTHREAD NTAPI KeGetCurrentThread(void)
 {
     return (PKTHREAD)ps__self();
+}
+
+/* One node with all processors. */
+ULONG NTAPI KeQueryNodeActiveProcessorCount(USHORT NodeNumber)
+{
+    return NodeNumber == 0 ? umn__cpu_count() : 0;
 }

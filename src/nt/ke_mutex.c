@@ -5,8 +5,7 @@
  */
 #include "nt/private.h"
 
-/* ---- fast and guarded mutexes: Count 1 = free, 0 = held, below = held and waited for
- * ------------- */
+/* ---- fast and guarded mutexes: Count 1 = free, 0 = held, below = held and waited for --------- */
 
 static void mutex_init(PFAST_MUTEX m)
 {
@@ -162,8 +161,7 @@ void NTAPI KeReleaseGuardedMutexUnsafe(PKGUARDED_MUTEX FastMutex)
     mutex_give(FastMutex, "KeReleaseGuardedMutexUnsafe");
 }
 
-/* ---- push locks: bit 0 = writer, 2 * readers; waiting through a table of events
- * ------------------ */
+/* ---- push locks: bit 0 = writer, 2 * readers; waiting through a table of events -------------- */
 
 #define PUSH_EVENTS 32
 static struct {

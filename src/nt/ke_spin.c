@@ -178,8 +178,7 @@ void NTAPI KeReleaseSpinLockForDpc(PKSPIN_LOCK SpinLock, KIRQL OldIrql)
     KeReleaseSpinLock(SpinLock, OldIrql);
 }
 
-/* ---- in-stack queued: the same lock; the handle remembers lock and IRQL -------------------------
- */
+/* ---- in-stack queued: the same lock; the handle remembers lock and IRQL ---------------------- */
 
 /* <= DISPATCH_LEVEL. nf-wdm-keacquireinstackqueuedspinlock.md */
 void NTAPI KeAcquireInStackQueuedSpinLock(PKSPIN_LOCK SpinLock, PKLOCK_QUEUE_HANDLE LockHandle)
@@ -223,8 +222,7 @@ void NTAPI KeReleaseInStackQueuedSpinLockForDpc(PKLOCK_QUEUE_HANDLE LockHandle)
     KeReleaseInStackQueuedSpinLock(LockHandle);
 }
 
-/* ---- EX_SPIN_LOCK: top bit = writer, the rest = number of readers -------------------------------
- */
+/* ---- EX_SPIN_LOCK: top bit = writer, the rest = number of readers ---------------------------- */
 
 #define EX_WRITER ((LONG)0x80000000)
 
@@ -322,4 +320,25 @@ LOGICAL NTAPI ExTryConvertSharedSpinLockExclusive(PEX_SPIN_LOCK SpinLock)
     umn__point(UMN_OP_LOCK, SpinLock);
     return __atomic_compare_exchange_n(SpinLock, &one, EX_WRITER, false, __ATOMIC_ACQUIRE,
                                        __ATOMIC_RELAXED);
+}
+
+static LOGICAL ex_try_at_dpc(PEX_SPIN_LOCK lock, bool exclusive, const char *function)
+{
+    ke__irql_is(DISPATCH_LEVEL, HIGH_LEVEL, "IrqlDispatch", 0x40, function);
+    umn__point(UMN_OP_LOCK, lock);
+    if (!ex_try(lock, exclusive))
+        return FALSE;
+    ke__lock_record(lock, umn__irql(), false);
+    return TRUE;
+}
+
+/* Takes the lock if that is possible now. >= DISPATCH_LEVEL. */
+LOGICAL NTAPI ExTryAcquireSpinLockSharedAtDpcLevel(PEX_SPIN_LOCK SpinLock)
+{
+    return ex_try_at_dpc(SpinLock, false, "ExTryAcquireSpinLockSharedAtDpcLevel");
+}
+
+LOGICAL NTAPI ExTryAcquireSpinLockExclusiveAtDpcLevel(PEX_SPIN_LOCK SpinLock)
+{
+    return ex_try_at_dpc(SpinLock, true, "ExTryAcquireSpinLockExclusiveAtDpcLevel");
 }

@@ -231,3 +231,55 @@ void NTAPI MmFreeContiguousMemory(PVOID BaseAddress)
 {
     ExFreePoolWithTag(BaseAddress, 0x746e6f43);
 }
+
+/* Caching and address limits are hints that plain memory meets.
+ * nf-ntddk-mmallocatecontiguousmemoryspecifycache.md */
+PVOID NTAPI MmAllocateContiguousMemorySpecifyCache(SIZE_T NumberOfBytes,
+                                                   PHYSICAL_ADDRESS LowestAcceptableAddress,
+                                                   PHYSICAL_ADDRESS HighestAcceptableAddress,
+                                                   PHYSICAL_ADDRESS BoundaryAddressMultiple,
+                                                   MEMORY_CACHING_TYPE CacheType)
+{
+    return MmAllocateContiguousMemory(NumberOfBytes, HighestAcceptableAddress);
+}
+
+void NTAPI MmFreeContiguousMemorySpecifyCache(PVOID BaseAddress, SIZE_T NumberOfBytes,
+                                              MEMORY_CACHING_TYPE CacheType)
+{
+    MmFreeContiguousMemory(BaseAddress);
+}
+
+/* nf-wdm-mmquerysystemsize.md */
+MM_SYSTEMSIZE NTAPI MmQuerySystemSize(void)
+{
+    return MmLargeSystem;
+}
+
+/* FALSE: a workstation, as RtlGetVersion tells. nf-ntddk-mmisthisanntassystem.md */
+BOOLEAN NTAPI MmIsThisAnNtAsSystem(void)
+{
+    return FALSE;
+}
+
+/* No driver code or data is ever paged out, so locking it only gives the handle back.
+ * nf-wdm-mmlockpagabledatasection.md */
+PVOID NTAPI MmLockPagableDataSection(PVOID AddressWithinSection)
+{
+    umn__check_irql(APC_LEVEL, "MmLockPagableDataSection");
+    return AddressWithinSection;
+}
+
+void NTAPI MmLockPagableSectionByHandle(PVOID ImageSectionHandle)
+{
+    umn__check_irql(APC_LEVEL, "MmLockPagableSectionByHandle");
+}
+
+void NTAPI MmUnlockPagableImageSection(PVOID ImageSectionHandle)
+{
+    umn__check_irql(APC_LEVEL, "MmUnlockPagableImageSection");
+}
+
+/* x86-64 keeps DMA coherent: nothing to flush. nf-wdm-keflushiobuffers.md */
+void NTAPI KeFlushIoBuffers(PMDL Mdl, BOOLEAN ReadOperation, BOOLEAN DmaOperation)
+{
+}

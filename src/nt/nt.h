@@ -15,8 +15,7 @@
 #include "umndis/errors.h"
 #include "sched/sched.h"
 
-/* ---- life: after umn__sched_start, before any other call here; stop reports what is left ------
- */
+/* ---- life: after umn__sched_start, before any other call here; stop reports what is left ----- */
 int umn__nt_start(void);
 void umn__nt_stop(void);
 
@@ -48,8 +47,7 @@ size_t umn__pool_live(void); /* blocks */
  * leak is then the driver's. Otherwise as ExAllocatePoolWithTag. */
 void *umn__pool_alloc(POOL_TYPE type, size_t size, ULONG tag, const void *caller);
 
-/* ---- registry: who keeps it registers here (config does) --------------------------------------
- */
+/* ---- registry: who keeps it registers here (config does) ------------------------------------- */
 /*
  * Paths are UTF-8 with backslashes, absolute ones start with \Registry\Machine; names compare
  * without case. Keys are opaque and closed by close. Data buffers handed out are plat_alloc'd and
@@ -98,8 +96,7 @@ const char *umn__driver_service(const DRIVER_OBJECT *driver);
 struct umn_image *umn__driver_image(const DRIVER_OBJECT *driver);
 void umn__driver_entry_hook(void (*hook)(DRIVER_OBJECT *driver, bool returned, NTSTATUS status));
 
-/* ---- devices and IRPs --------------------------------------------------------------------------
- */
+/* ---- devices and IRPs ------------------------------------------------------------------------ */
 /* What the PnP manager knows of a physical device object. Strings belong to the PnP manager and
  * live until the PDO is deleted. */
 struct umn_devnode {
@@ -118,8 +115,7 @@ NTSTATUS umn__irp_pnp(DEVICE_OBJECT *pdo, UCHAR minor, void (*fill)(IO_STACK_LOC
 DEVICE_OBJECT *umn__device_top(DEVICE_OBJECT *device); /* no reference taken */
 size_t umn__irp_live(void);                            /* IRPs allocated and not freed */
 
-/* ---- what drivers cannot ask ------------------------------------------------------------------
- */
+/* ---- what drivers cannot ask ----------------------------------------------------------------- */
 /* Number of spin locks the current context holds (for IM-SYN-02 checks). */
 unsigned umn__locks_held(void);
 /* Bug check: prints the code and parameters as a report and ends the box (abort) unless a hook is

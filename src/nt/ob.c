@@ -166,8 +166,7 @@ void ob__unname(void *body)
     plat_free(name);
 }
 
-/* ---- handles ----------------------------------------------------------------------------------
- */
+/* ---- handles --------------------------------------------------------------------------------- */
 
 /* Makes room for one more handle. The table grows outside the lock and is swapped in under it. */
 static bool handles_grow(unsigned seen)
@@ -281,8 +280,7 @@ void ob__stop(void)
     ob.started = false;
 }
 
-/* ---- what drivers call -------------------------------------------------------------------------
- */
+/* ---- what drivers call ----------------------------------------------------------------------- */
 
 /* The types that drivers name in ObReferenceObjectByHandle: pointers with identity, no content. */
 static struct object_type {
@@ -415,4 +413,16 @@ NTSTATUS NTAPI ZwClose(HANDLE Handle)
     if (status < 0)
         umn__report("ObjectReference", 0x3c, "ZwClose with a bad handle %p", Handle);
     return status;
+}
+
+NTSTATUS NTAPI ObReferenceObjectByPointerWithTag(PVOID Object, ACCESS_MASK DesiredAccess,
+                                                 POBJECT_TYPE ObjectType,
+                                                 KPROCESSOR_MODE AccessMode, ULONG Tag)
+{
+    return ObReferenceObjectByPointer(Object, DesiredAccess, ObjectType, AccessMode);
+}
+
+BOOLEAN NTAPI ObReferenceObjectSafeWithTag(PVOID Object, ULONG Tag)
+{
+    return ObReferenceObjectSafe(Object);
 }

@@ -13,8 +13,7 @@
 #include "plat/plat.h"
 #include "trace/trace.h"
 
-/* ---- objects (ob.c) ---------------------------------------------------------------------------
- */
+/* ---- objects (ob.c) -------------------------------------------------------------------------- */
 enum ob_type {
     OB_THREAD = 1,
     OB_DRIVER,
@@ -53,8 +52,7 @@ NTSTATUS ob__handle_close(HANDLE handle);
 void ob__start(void);
 void ob__stop(void); /* reports handles and objects that are left, and frees them */
 
-/* ---- threads (ps.c) ----------------------------------------------------------------------------
- */
+/* ---- threads (ps.c) -------------------------------------------------------------------------- */
 #define PS_LOCKS 8
 /* Body of an ETHREAD object; the header is what KeWaitForSingleObject(Thread) waits on. */
 struct umn_thread {
@@ -80,8 +78,7 @@ struct umn_thread {
 };
 struct umn_thread *ps__self(void); /* never NULL; one record for everything outside contexts */
 
-/* ---- dispatcher (ke_wait.c) --------------------------------------------------------------------
- */
+/* ---- dispatcher (ke_wait.c) ------------------------------------------------------------------ */
 /* DISPATCHER_HEADER.Type, as Windows numbers them (KOBJECTS). */
 enum {
     EventNotificationObject = 0,
@@ -115,15 +112,13 @@ void ke__check_return(const struct ke_entry *e, const char *callback, const void
 void ke__lock_record(const volatile void *lock, KIRQL old, bool raised);
 bool ke__lock_forget(const volatile void *lock, KIRQL *old, bool *raised);
 
-/* ---- pool (ex_pool.c) --------------------------------------------------------------------------
- */
+/* ---- pool (ex_pool.c) ------------------------------------------------------------------------ */
 void ex__pool_start(void); /* frees what an earlier box left */
 void ex__pool_stop(void);  /* reports what is left */
 /* Reports what an unloading driver has not freed (0xC4 / 0x62). */
 void ex__pool_check_unload(const struct umn_image *image, const char *service);
 
-/* ---- I/O --------------------------------------------------------------------------------------
- */
+/* ---- I/O ------------------------------------------------------------------------------------- */
 struct io_driver {
     DRIVER_OBJECT object; /* first: a DRIVER_OBJECT is its io_driver */
     DRIVER_EXTENSION extension;
@@ -165,8 +160,7 @@ void io__irp_own(PIRP irp, IO_STATUS_BLOCK *iosb, KEVENT *event);
  * of it at most go back to the requester. */
 void io__irp_buffer(PIRP irp, void *buffer, size_t out_limit);
 
-/* ---- zw ----------------------------------------------------------------------------------------
- */
+/* ---- zw -------------------------------------------------------------------------------------- */
 /* A key object; opens absolute or below base. Reference to the caller. */
 NTSTATUS zw__key_open(void *base_key, const char *path, bool create, void **body);
 void *zw__key(void *body); /* the registry's own key */
@@ -174,8 +168,7 @@ const char *zw__key_path(void *body);
 
 void rtl__start(void);
 
-/* ---- text -------------------------------------------------------------------------------------
- */
+/* ---- text ------------------------------------------------------------------------------------ */
 WCHAR *umn__utf16_n(const char *utf8, size_t length, size_t *out_length);
 
 #endif

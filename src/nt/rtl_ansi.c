@@ -106,8 +106,7 @@ void NTAPI RtlFreeUTF8String(PUTF8_STRING utf8String)
     RtlFreeAnsiString(utf8String);
 }
 
-/* ---- conversion
- * ------------------------------------------------------------------------------------ */
+/* ---- conversion ------------------------------------------------------------------------------ */
 
 /* One code point of UTF-8 that may be damaged; *bad is set then. Returns bytes used, at least 1. */
 static size_t decode(const unsigned char *s, size_t left, uint32_t *out, bool *bad)

@@ -24,8 +24,7 @@ void NTAPI RtlAssert(PVOID FailedAssertion, PVOID FileName, ULONG LineNumber, PS
                 (const char *)FailedAssertion);
 }
 
-/* ---- version: Windows 11 22H2 (10.0.22621), a release whose NDIS is 6.87
- * -------------------------- */
+/* ---- version: Windows 11 22H2 (10.0.22621), a release whose NDIS is 6.87 --------------------- */
 
 #define VER_MAJOR 10
 #define VER_MINOR 0
@@ -149,8 +148,7 @@ NTSTATUS NTAPI RtlVerifyVersionInfo(PRTL_OSVERSIONINFOEXW VersionInfo, ULONG Typ
     return STATUS_SUCCESS;
 }
 
-/* ---- time
- * ------------------------------------------------------------------------------------------ */
+/* ---- time ------------------------------------------------------------------------------------ */
 
 #define DAY 864000000000ll /* 100 ns in a day */
 
@@ -201,8 +199,7 @@ BOOLEAN NTAPI RtlTimeFieldsToTime(PTIME_FIELDS TimeFields, PLARGE_INTEGER Time)
     return TRUE;
 }
 
-/* ---- bits
- * ------------------------------------------------------------------------------------------ */
+/* ---- bits ------------------------------------------------------------------------------------ */
 
 /* -1: none. nf-wdm-rtlfindleastsignificantbit.md */
 CCHAR NTAPI RtlFindLeastSignificantBit(ULONGLONG Set)
@@ -220,8 +217,7 @@ ULONG NTAPI RtlNumberOfSetBitsUlongPtr(ULONG_PTR Target)
     return (ULONG)__builtin_popcountll(Target);
 }
 
-/* ---- random
- * ---------------------------------------------------------------------------------------- */
+/* ---- random ---------------------------------------------------------------------------------- */
 
 /*
  * A number from 0 to MAXLONG - 1 from *Seed, which becomes the next seed. Depends on nothing else,
@@ -265,4 +261,33 @@ NTSTATUS NTAPI ExUuidCreate(UUID *Uuid)
     bytes[8] = (unsigned char)((bytes[8] & 0x3f) | 0x80);
     memcpy(Uuid, bytes, sizeof *Uuid);
     return STATUS_SUCCESS;
+}
+
+/* TRUE if every byte is zero. */
+BOOLEAN NTAPI RtlIsZeroMemory(PVOID Buffer, SIZE_T Length)
+{
+    const unsigned char *p = Buffer;
+    for (SIZE_T i = 0; i < Length; i++)
+        if (p[i])
+            return FALSE;
+    return TRUE;
+}
+
+/* CRC-32 (IEEE 802.3, reflected) of a buffer, going on from a former result; 0 at first. */
+ULONG NTAPI RtlCrc32(const void *Buffer, size_t Size, ULONG InitialCrc)
+{
+    const unsigned char *p = Buffer;
+    ULONG crc = ~InitialCrc;
+    for (size_t i = 0; i < Size; i++) {
+        crc ^= p[i];
+        for (int bit = 0; bit < 8; bit++)
+            crc = crc >> 1 ^ (crc & 1 ? 0xedb88320u : 0);
+    }
+    return ~crc;
+}
+
+/* Kernel drivers run in kernel mode. */
+KPROCESSOR_MODE NTAPI ExGetPreviousMode(void)
+{
+    return KernelMode;
 }

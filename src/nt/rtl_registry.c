@@ -111,8 +111,7 @@ NTSTATUS NTAPI RtlDeleteRegistryValue(ULONG RelativeTo, PCWSTR Path, PCWSTR Valu
     return status;
 }
 
-/* ---- query table
- * ----------------------------------------------------------------------------------- */
+/* ---- query table ----------------------------------------------------------------------------- */
 
 struct data {
     ULONG type;

@@ -174,8 +174,7 @@ NTSTATUS NTAPI RtlHashUnicodeString(PCUNICODE_STRING String, BOOLEAN CaseInSensi
     return STATUS_SUCCESS;
 }
 
-/* ---- numbers
- * -------------------------------------------------------------------------------------- */
+/* ---- numbers --------------------------------------------------------------------------------- */
 
 static NTSTATUS put_number(ULONGLONG value, ULONG base, PUNICODE_STRING s)
 {
@@ -267,8 +266,7 @@ NTSTATUS NTAPI RtlUnicodeStringToInt64(PCUNICODE_STRING String, ULONG Base, PLON
     return status;
 }
 
-/* ---- GUIDs
- * ---------------------------------------------------------------------------------------- */
+/* ---- GUIDs ----------------------------------------------------------------------------------- */
 
 #define GUID_CHARS 38 /* {xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx} */
 

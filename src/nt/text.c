@@ -175,7 +175,9 @@ char *umn__utf8(const WCHAR *text, size_t length)
 
 char *umn__utf8_us(const UNICODE_STRING *text)
 {
-    return umn__utf8(text->Buffer, text->Buffer ? text->Length / sizeof(WCHAR) : 0);
+    static const WCHAR none[1];
+    return text->Buffer ? umn__utf8(text->Buffer, text->Length / sizeof(WCHAR))
+                        : umn__utf8(none, 0);
 }
 
 void umn__us_init(UNICODE_STRING *out, WCHAR *text)

@@ -13,8 +13,7 @@ struct key {
     char *path;
 };
 
-/* ---- who keeps the registry
- * ----------------------------------------------------------------------- */
+/* ---- who keeps the registry ------------------------------------------------------------------ */
 
 static int none_open(void *base, const char *path, bool create, void **key)
 {
@@ -63,8 +62,7 @@ const struct umn_registry_ops *umn__registry(void)
     return registry;
 }
 
-/* ---- opening
- * --------------------------------------------------------------------------------------- */
+/* ---- opening --------------------------------------------------------------------------------- */
 
 static void key_destroy(void *body)
 {
@@ -211,8 +209,7 @@ NTSTATUS NTAPI ZwCreateKey(PHANDLE KeyHandle, ACCESS_MASK DesiredAccess,
     return give_handle(key, KeyHandle);
 }
 
-/* ---- writing
- * ---------------------------------------------------------------------------------------- */
+/* ---- writing --------------------------------------------------------------------------------- */
 
 /* Key of a handle (referenced) and the UTF-8 of a value's name. */
 static NTSTATUS key_and_name(HANDLE handle, const UNICODE_STRING *name, struct key **key,

@@ -171,8 +171,7 @@ NTSTATUS NTAPI ZwEnumerateValueKey(HANDLE KeyHandle, ULONG Index,
     return status;
 }
 
-/* ---- keys
- * ------------------------------------------------------------------------------------------ */
+/* ---- keys ------------------------------------------------------------------------------------ */
 
 struct counts {
     size_t keys, values, key_name, value_name, data; /* name lengths in bytes of UTF-16 */

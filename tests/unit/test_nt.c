@@ -3,8 +3,7 @@
  */
 #include "nt_harness.h"
 
-/* ---- events and waits ---------------------------------------------------------------------------
- */
+/* ---- events and waits ------------------------------------------------------------------------ */
 
 struct pair {
     KEVENT a, b;
@@ -179,8 +178,7 @@ static void test_wait_errors(void **state)
     explore(wait_errors, 4);
 }
 
-/* ---- mutexes
- * ------------------------------------------------------------------------------------- */
+/* ---- mutexes --------------------------------------------------------------------------------- */
 
 static void mutex_other(void *arg)
 {
@@ -307,8 +305,7 @@ static void test_fast_mutexes(void **state)
     explore(fast_mutexes, 0);
 }
 
-/* ---- DPCs and timers
- * ------------------------------------------------------------------------------ */
+/* ---- DPCs and timers ------------------------------------------------------------------------- */
 
 struct dpcs {
     KDPC dpc, target;
@@ -470,8 +467,7 @@ static void test_timer_race(void **state)
     explore(timer_race, 0);
 }
 
-/* ---- spin locks
- * ----------------------------------------------------------------------------------- */
+/* ---- spin locks ------------------------------------------------------------------------------ */
 
 struct spin {
     KSPIN_LOCK lock, queued;
@@ -582,8 +578,7 @@ static void test_self_deadlock(void **state)
     umn__report_quiet(false);
 }
 
-/* ---- threads, work items, run-down
- * ---------------------------------------------------------------- */
+/* ---- threads, work items, run-down ----------------------------------------------------------- */
 
 static int thread_steps;
 
@@ -675,56 +670,7 @@ static void test_work_items(void **state)
     explore(work_items, 0);
 }
 
-struct rundown {
-    EX_RUNDOWN_REF ref;
-    IO_REMOVE_LOCK lock;
-    int inside;
-    bool over;
-};
-
-static void rundown_user(void *arg)
-{
-    struct rundown *r = arg;
-    for (int i = 0; i < 8; i++) {
-        if (ExAcquireRundownProtection(&r->ref)) {
-            CHECK(!r->over);
-            umn__point(UMN_OP_YIELD, r);
-            CHECK(!r->over);
-            ExReleaseRundownProtection(&r->ref);
-        }
-        if (IoAcquireRemoveLock(&r->lock, NULL) == STATUS_SUCCESS) {
-            umn__point(UMN_OP_YIELD, r);
-            IoReleaseRemoveLock(&r->lock, NULL);
-        }
-    }
-}
-
-static void rundowns(void *arg)
-{
-    struct rundown r = {.over = false};
-    struct umn_ctx *ctx;
-    ExInitializeRundownProtection(&r.ref);
-    IoInitializeRemoveLock(&r.lock, 0, 0, 0);
-    NEED(umn__ctx_spawn(&ctx, rundown_user, &r, "user") == 0, out);
-    umn__point(UMN_OP_YIELD, &r);
-    ExWaitForRundownProtectionRelease(&r.ref);
-    r.over = true;
-    CHECK(!ExAcquireRundownProtection(&r.ref));
-    CHECK(IoAcquireRemoveLock(&r.lock, NULL) == STATUS_SUCCESS);
-    IoReleaseRemoveLockAndWait(&r.lock, NULL);
-    CHECK(IoAcquireRemoveLock(&r.lock, NULL) == STATUS_DELETE_PENDING);
-    umn__ctx_join(ctx);
-    ExWaitForRundownProtectionRelease(&r.ref); /* at once: nobody is inside */
-out:;
-}
-
-static void test_rundowns(void **state)
-{
-    explore(rundowns, 0);
-}
-
-/* ---- bug checks
- * ------------------------------------------------------------------------------------ */
+/* ---- bug checks ------------------------------------------------------------------------------ */
 
 static jmp_buf bugcheck_frame;
 static ULONG bugcheck_code;
@@ -767,7 +713,7 @@ int main(void)
         cmocka_unit_test(test_spin_locks),    cmocka_unit_test(test_spin_errors),
         cmocka_unit_test(test_self_deadlock), cmocka_unit_test(test_threads),
         cmocka_unit_test(test_thread_errors), cmocka_unit_test(test_work_items),
-        cmocka_unit_test(test_rundowns),      cmocka_unit_test(test_bugcheck),
+        cmocka_unit_test(test_bugcheck),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -2,8 +2,7 @@
 /* Strings, numbers, time, bitmaps, DbgPrint; registry functions over a small registry in memory. */
 #include "nt_harness.h"
 
-/* ---- text
- * ----------------------------------------------------------------------------------------- */
+/* ---- text ------------------------------------------------------------------------------------ */
 
 static void text(void *arg)
 {
@@ -241,8 +240,7 @@ static void test_dbgprint(void **state)
     explore(dbgprint, 0);
 }
 
-/* ---- a registry for tests: a flat list of keys and values
- * -------------------------------------------- */
+/* ---- a registry for tests: a flat list of keys and values ------------------------------------ */
 
 struct reg_entry {
     struct umn_list link;
