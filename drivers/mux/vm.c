@@ -33,6 +33,10 @@ static NDIS_STATUS VmAllocate(MUX_VM *Vm)
 
 static VOID VmFree(MUX_VM *Vm)
 {
+    if (Vm->IfStacked)
+    {
+        NdisIfDeleteIfStackEntry(Vm->IfIndex, Vm->Binding->BoundIfIndex);
+    }
     if (Vm->ReceivePool != NULL)
     {
         NdisFreeNetBufferListPool(Vm->ReceivePool);
@@ -43,13 +47,17 @@ static VOID VmFree(MUX_VM *Vm)
 }
 
 /* NDIS cannot see which adapter below carries us: the row in the interface stack is ours (IM-IFS-02). */
-static VOID VmStackEntry(MUX_VM *Vm)
+static NDIS_STATUS VmStackEntry(MUX_VM *Vm)
 {
-    if (!Vm->IfStacked && Vm->IfIndex != 0 && Vm->Binding->BoundIfIndex != 0)
+    NDIS_STATUS Status = NDIS_STATUS_SUCCESS;
+
+    if (Vm->IfIndex != 0 && Vm->Binding->BoundIfIndex != 0)
     {
-        Vm->IfStacked =
-            NdisIfAddIfStackEntry(Vm->IfIndex, Vm->Binding->BoundIfIndex) == NDIS_STATUS_SUCCESS;
+        Status = NdisIfAddIfStackEntry(Vm->IfIndex, Vm->Binding->BoundIfIndex);
+        Vm->IfStacked = Status == NDIS_STATUS_SUCCESS;
     }
+    /* Without the row it would work all the same, unless memory is short anyway (IM-VMP-19). */
+    return Status == NDIS_STATUS_RESOURCES ? Status : NDIS_STATUS_SUCCESS;
 }
 
 static MUX_VM *VmCreate(NDIS_HANDLE Handle, MUX_NAME *Name, PNDIS_MINIPORT_INIT_PARAMETERS Init)
@@ -123,6 +131,11 @@ NDIS_STATUS VmInitialize(NDIS_HANDLE NdisMiniportHandle, NDIS_HANDLE MiniportDri
     {
         goto freeVm;
     }
+    Status = VmStackEntry(Vm);
+    if (Status != NDIS_STATUS_SUCCESS)
+    {
+        goto freeVm;
+    }
     Status = TableInsert(Vm->Binding, Vm);
     if (Status != NDIS_STATUS_SUCCESS)
     {
@@ -131,7 +144,6 @@ NDIS_STATUS VmInitialize(NDIS_HANDLE NdisMiniportHandle, NDIS_HANDLE MiniportDri
               Vm->VlanId);
         goto freeVm;
     }
-    VmStackEntry(Vm);
     RundownOpen(&Vm->Use);
     NameInitializeEnd(Name, Vm);
     return NDIS_STATUS_SUCCESS;
@@ -159,10 +171,6 @@ VOID VmHalt(NDIS_HANDLE MiniportAdapterContext, NDIS_HALT_ACTION HaltAction)
     RundownWait(&Vm->Use);
     TableRemove(Vm->Binding, Vm);
     FilterVmGone(Vm);
-    if (Vm->IfStacked)
-    {
-        NdisIfDeleteIfStackEntry(Vm->IfIndex, Vm->Binding->BoundIfIndex);
-    }
     VmFree(Vm);
     NameHaltEnd(Name);
 }

@@ -230,9 +230,33 @@ CONF(im_vmp_05_sixteen_names, NULL, 0)
 {
     count_names(16);
 }
-CONF(im_vmp_05_4096_names, NULL, CONF_SLOW)
+CONF(im_vmp_05_4096_names, NULL, CONF_SLOW | CONF_NO_SWEEP)
 {
     count_names(4096);
+}
+
+/* More than the counted string of NdisReadConfiguration can say: 64 KB, about 700 names. */
+CONF(im_vmp_05_1000_names_that_no_device_has, "IM-CFG-01", CONF_SLOW)
+{
+    static char text[1000][80];
+    char *names[1000];
+    mux_over_nic(0);
+    for (unsigned i = 0; i < 1000; i++) {
+        snprintf(text[i], sizeof text[i], "\\Device\\{DEADBEEF-0000-0000-0000-%012X}", i);
+        names[i] = text[i];
+    }
+    vm_list_text("mux", 0, names, 1000);
+    world_bind("mux", world_nic_guid(0));
+    CHECK_OK();
+    settle(10);
+    CHECK_EQ(spy.requests, 1000);
+    CHECK_EQ(spy.request[999].length, 2 * strlen(text[999]));
+    CHECK_EQ(vm_pending(), 1000);
+    vm_list_text("mux", 0, names, 999);
+    CHECK_EQ(umn__ndis_reconfigure("mux", NULL, NULL, 0, NULL), 0);
+    settle(10);
+    CHECK_EQ(spy.cancels, 1);
+    CHECK_EQ(vm_pending(), 999);
 }
 
 CONF(im_vmp_05_a_name_listed_twice_is_requested_once, NULL, 0)
