@@ -283,8 +283,10 @@ static NDIS_STATUS NTAPI SpyEvent(NDIS_HANDLE context, PNET_PNP_EVENT_NOTIFICATI
 static NDIS_STATUS NTAPI SpyInitialize(NDIS_HANDLE handle, NDIS_HANDLE context,
                                        PNDIS_MINIPORT_INIT_PARAMETERS p)
 {
+    bool before = plat_alloc_failed();
     log_event("mux.init %s", name_of(handle));
     NDIS_STATUS status = miniport.InitializeHandlerEx(handle, context, p);
+    spy.failed_inits += !before && plat_alloc_failed();
     log_event("mux.init.end %s %08x", name_of(handle), (unsigned)status);
     return status;
 }
