@@ -99,8 +99,9 @@ static NDIS_STATUS NTAPI rig_oid(NDIS_HANDLE context, PNDIS_OID_REQUEST r)
     if (rig.on_oid)
         rig.on_oid(r);
     if (rig.oid_status == NDIS_STATUS_PENDING && rig.complete_in_handler) {
-        rig.oid_running--;
         NdisMOidRequestComplete(rig.a, r, NDIS_STATUS_SUCCESS);
+        umn__point(UMN_OP_CALLBACK, r);
+        rig.oid_running--; /* still in the handler: nothing else may have started */
     } else if (rig.oid_status == NDIS_STATUS_PENDING) {
         rig.held_oid = r;
     } else {

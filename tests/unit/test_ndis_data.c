@@ -195,6 +195,12 @@ static void receives(void *arg)
     n = indicate("1", NDIS_RECEIVE_FLAGS_PERFECT_FILTERED); /* taken at its word */
     CHECK(rig.got[0] == n);
 
+    rig.b[0]->state = NDIS_BINDING_PAUSED; /* question 18: bindings that do not run get nothing */
+    rig.got[0] = rig.returns = 0;
+    n = indicate("00", 0);
+    CHECK(rig.got[0] == 0 && rig.returns == n);
+    rig.b[0]->state = NDIS_BINDING_RUNNING;
+
     /* Held: counted until they are back. */
     rig.hold_receives = true;
     rig.returns = 0;

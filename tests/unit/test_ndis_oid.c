@@ -44,6 +44,12 @@ static void wait_done(unsigned i, unsigned n)
     CHECK(rig.oid_done[i] == n);
 }
 
+static void issues_another(NDIS_OID_REQUEST *r)
+{
+    rig.on_oid = NULL;
+    issue_at_dispatch(1, 7, NDIS_STATUS_PENDING);
+}
+
 static void queue(void *arg)
 {
     UINT length = 4;
@@ -66,9 +72,18 @@ static void queue(void *arg)
     rig.complete_in_handler = true;
     CHECK(query(1, VENDOR, buffer, &length) == NDIS_STATUS_PENDING && rig.oid_done[1] == 1);
 
-    /* One at a time, each completed once. */
+    /* One at a time, each completed once; the last one's handler is called in this context. */
     for (unsigned n = 0; n < 6; n++)
         issue_at_dispatch(n % 2, n, NDIS_STATUS_PENDING);
+    request_make(&request[6], NdisRequestQueryInformation, VENDOR, &buffer[6], 4);
+    wait_done(0, 4);
+    wait_done(1, 4);
+    rig.on_oid = issues_another;
+    CHECK(NdisOidRequest(rig.b[0], &request[6]) == NDIS_STATUS_PENDING);
+    wait_done(0, 5);
+    wait_done(1, 5);
+    rig.oid_done[0] = rig.oid_done[1] = 4;
+    rig.oids -= 2;
     wait_done(0, 4);
     wait_done(1, 4);
     CHECK(rig.oid_most == 1 && rig.oids == 10);
