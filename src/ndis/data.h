@@ -11,6 +11,9 @@
 
 #define likely(x) __builtin_expect(!!(x), 1)
 #define unlikely(x) __builtin_expect(!!(x), 0)
+/* Plain flags and words that one context sets while others read them. */
+#define ndis__peek(x) __atomic_load_n(&(x), __ATOMIC_RELAXED)
+#define ndis__poke(x, v) __atomic_store_n(&(x), v, __ATOMIC_RELAXED)
 #define NDIS_COLD __attribute__((noinline, cold))
 #define NDIS_HOT inline __attribute__((always_inline)) /* also into NTAPI functions */
 

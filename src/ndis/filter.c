@@ -219,7 +219,7 @@ static NDIS_STATUS filter_done(struct ndis_oid_item *item, struct ndis_oid_plan 
     bool loopback;
 
     if (status == NDIS_STATUS_SUCCESS) {
-        a->filter_set = p->all;
+        ndis__poke(a->filter_set, p->all);
         if (item->binding)
             __atomic_store_n(&item->binding->packet_filter, p->own, __ATOMIC_RELAXED);
         unite_filters(a, item->binding, p->own, &loopback);
@@ -236,7 +236,7 @@ static NDIS_STATUS lookahead_done(struct ndis_oid_item *item, struct ndis_oid_pl
     struct filter_plan *p = umn_container_of(plan, struct filter_plan, plan);
 
     if (status == NDIS_STATUS_SUCCESS) {
-        item->adapter->lookahead_set = p->all;
+        ndis__poke(item->adapter->lookahead_set, p->all);
         if (item->binding)
             item->binding->lookahead = p->own;
     }

@@ -138,7 +138,7 @@ void ndis__oid_kick(struct ndis_adapter *a)
     bool queue;
 
     umn__lock(&q->lock);
-    queue = !q->running && !q->calling && !q->work_queued && !a->resetting &&
+    queue = !q->running && !q->calling && !q->work_queued && !ndis__peek(a->resetting) &&
             !umn_list_empty(&q->waiting);
     if (queue)
         q->work_queued = true;
@@ -213,7 +213,7 @@ static void worker(struct umn_work *work)
 
     umn__lock(&q->lock);
     q->work_queued = false;
-    if (!q->running && !q->calling && !a->resetting && !umn_list_empty(&q->waiting)) {
+    if (!q->running && !q->calling && !ndis__peek(a->resetting) && !umn_list_empty(&q->waiting)) {
         item = umn_container_of(q->waiting.next, struct ndis_oid_item, link);
         umn_list_remove(&item->link);
         q->running = item;
@@ -290,7 +290,7 @@ static NDIS_STATUS may_request(struct ndis_binding *b, const NDIS_OID_REQUEST *r
         return NDIS_STATUS_CLOSING;
     if (!header_ok(r, function))
         return NDIS_STATUS_INVALID_PARAMETER;
-    return b->adapter->resetting ? NDIS_STATUS_RESET_IN_PROGRESS : NDIS_STATUS_SUCCESS;
+    return ndis__peek(b->adapter->resetting) ? NDIS_STATUS_RESET_IN_PROGRESS : NDIS_STATUS_SUCCESS;
 }
 
 /*

@@ -13,7 +13,7 @@ static NDIS_STATUS may_request(struct ndis_binding *b, const char *function)
     if (!ndis__quick(b, NDIS_KIND_BINDING, function) ||
         __atomic_load_n(&b->close_called, __ATOMIC_RELAXED))
         return NDIS_STATUS_CLOSING;
-    return b->adapter->resetting ? NDIS_STATUS_RESET_IN_PROGRESS : NDIS_STATUS_SUCCESS;
+    return ndis__peek(b->adapter->resetting) ? NDIS_STATUS_RESET_IN_PROGRESS : NDIS_STATUS_SUCCESS;
 }
 
 /* ---- direct requests ------------------------------------------------------------------------------ */

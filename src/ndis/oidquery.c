@@ -136,10 +136,11 @@ static void general_answer(struct ndis_adapter *a, NDIS_OID oid, struct answer *
         number(r, g->LookaheadSize);
         break;
     case OID_GEN_CURRENT_LOOKAHEAD:
-        number(r, a->lookahead_set ? a->lookahead_set : g->LookaheadSize);
+        number(r, ndis__peek(a->lookahead_set) ? ndis__peek(a->lookahead_set)
+                                             : g->LookaheadSize);
         break;
     case OID_GEN_CURRENT_PACKET_FILTER:
-        number(r, a->filter_set);
+        number(r, ndis__peek(a->filter_set));
         break;
     case OID_GEN_MAC_OPTIONS:
         number(r, g->MacOptions);

@@ -71,7 +71,7 @@ static inline bool accepts_all(const struct ndis_binding *b, const struct ndis_a
 {
     *none = !filter || !may_receive(b);
     return *none || filter & NDIS_PACKET_TYPE_PROMISCUOUS || !a->frames_802_3 ||
-           (flags & NDIS_RECEIVE_FLAGS_PERFECT_FILTERED && filter == a->filter_set &&
+           (flags & NDIS_RECEIVE_FLAGS_PERFECT_FILTERED && filter == ndis__peek(a->filter_set) &&
             a->running_count == 1);
 }
 

@@ -72,13 +72,13 @@ void NTAPI NdisSendNetBufferLists(NDIS_HANDLE NdisBindingHandle, PNET_BUFFER_LIS
         return;
     }
     a = b->adapter;
-    if (unlikely(a->resetting)) {
+    if (unlikely(ndis__peek(a->resetting))) {
         ndis__gate_leave(&b->tx_gate, slot);
         refuse(b, chain, NDIS_STATUS_RESET_IN_PROGRESS, SendFlags);
         return;
     }
     ndis__out_add(&b->tx_out, n);
-    if (unlikely(a->loopback || SendFlags & NDIS_SEND_FLAGS_CHECK_FOR_LOOPBACK))
+    if (unlikely(ndis__peek(a->loopback) || SendFlags & NDIS_SEND_FLAGS_CHECK_FOR_LOOPBACK))
         ndis__loopback(b, chain, PortNumber, SendFlags);
     umn__point(UMN_OP_CALLBACK, a);
     a->driver->chars.SendNetBufferListsHandler(a->context, chain, PortNumber, SendFlags);
