@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include "spy.h"
 #include "ndis/internal.h"
+#include "trace/trace.h"
 
 /* mux over nic 0; one virtual miniport; tproto0 on it. */
 struct mux_stack {
@@ -59,6 +60,37 @@ static inline void join(struct umn_ctx *ctx)
 {
     if (ctx)
         umn__ctx_join(ctx);
+}
+
+/*
+ * Goes through the trace from the start: every "Old -> New" of events `what` must be one of the
+ * `legal` ones ("Old New", NULL at the end). Marks in seen[] which were met; logs what was not
+ * legal.
+ */
+static inline unsigned check_transitions(const char *what, const char *const *legal, bool *seen)
+{
+    struct umn_trace_event e;
+    unsigned bad = 0;
+    for (uint64_t seq = 1; seq < umn__trace_next(); seq++) {
+        char from[32], to[32], both[66];
+        const char *arrow;
+        if (!umn__trace_get(seq, &e) || strcmp(e.what, what) || !(arrow = strstr(e.text, " -> ")))
+            continue;
+        const char *word = arrow;
+        while (word > e.text && word[-1] != ' ')
+            word--;
+        snprintf(from, sizeof from, "%.*s", (int)(arrow - word), word);
+        snprintf(to, sizeof to, "%s", arrow + 4);
+        snprintf(both, sizeof both, "%s %s", from, to);
+        unsigned i = 0;
+        while (legal[i] && strcmp(legal[i], both))
+            i++;
+        if (legal[i])
+            seen[i] = true;
+        else
+            log_event("illegal %s: %s", what, e.text), bad++;
+    }
+    return bad;
 }
 
 /* Blocks of one pool tag that are alive, whoever owns them. */

@@ -188,7 +188,7 @@ static bool run_once(const struct conf_test *t, uint64_t seed, uint64_t fail_at,
     int e = umn_box_create(&config);
     if (!e) {
         e = umn_box_run(body, (void *)t);
-        if (e == UMN_EHANG) {
+        if (e == UMN_EHANG || e == UMN_ETIMEDOUT) {
             hung();
             return false; /* the box cannot go down any more; run_test's caller ends the process */
         }
