@@ -2,6 +2,7 @@
 /* Memory, locks, events, timers, work items, processors of NDIS, as nt_harness.h runs scenarios. */
 #include "nt_harness.h"
 #include "ndis/data.h"
+#include "nt/umhost.h"
 
 #define TAG 0x74736554u
 
@@ -206,6 +207,81 @@ static void work_items(void *arg)
 out:;
 }
 
+/* ---- control devices ------------------------------------------------------------------------------------------ */
+
+static NTSTATUS NTAPI open_close(PDEVICE_OBJECT DeviceObject, PIRP Irp)
+{
+    Irp->IoStatus.Status = STATUS_SUCCESS;
+    Irp->IoStatus.Information = 0;
+    IoCompleteRequest(Irp, IO_NO_INCREMENT);
+    return STATUS_SUCCESS;
+}
+
+static NTSTATUS NTAPI control(PDEVICE_OBJECT DeviceObject, PIRP Irp)
+{
+    uint32_t *extension = NdisGetDeviceReservedExtension(DeviceObject);
+
+    (*extension)++;
+    memcpy(Irp->AssociatedIrp.SystemBuffer, extension, 4);
+    Irp->IoStatus.Status = STATUS_SUCCESS;
+    Irp->IoStatus.Information = 4;
+    IoCompleteRequest(Irp, IO_NO_INCREMENT);
+    return STATUS_SUCCESS;
+}
+
+static void NTAPI rig_unload(PDRIVER_OBJECT Driver)
+{
+}
+
+static NTSTATUS NTAPI rig_entry(PDRIVER_OBJECT Driver, PUNICODE_STRING Path)
+{
+    Driver->DriverUnload = rig_unload;
+    return STATUS_SUCCESS;
+}
+
+static void devices(void *arg)
+{
+    static WCHAR device_text[] = u"\\Device\\rig", link_text[] = u"\\DosDevices\\rig";
+    PDRIVER_DISPATCH major[IRP_MJ_MAXIMUM_FUNCTION + 1] = { 0 };
+    UNICODE_STRING device_name, link_name;
+    NDIS_DEVICE_OBJECT_ATTRIBUTES a = {
+        .Header = { NDIS_OBJECT_TYPE_DEVICE_OBJECT_ATTRIBUTES,
+                    NDIS_DEVICE_OBJECT_ATTRIBUTES_REVISION_1,
+                    NDIS_SIZEOF_DEVICE_OBJECT_ATTRIBUTES_REVISION_1 },
+        .DeviceName = &device_name, .SymbolicName = &link_name, .MajorFunctions = major,
+        .ExtensionSize = 4,
+    };
+    struct ndis_mdriver m = { 0 };
+    DRIVER_OBJECT *driver = NULL;
+    DEVICE_OBJECT *object;
+    NDIS_HANDLE handle = NULL;
+    uint32_t number = 0;
+    size_t got = 0;
+    NTSTATUS status;
+
+    umn__us_init(&device_name, device_text);
+    umn__us_init(&link_name, link_text);
+    major[IRP_MJ_CREATE] = major[IRP_MJ_CLEANUP] = major[IRP_MJ_CLOSE] = open_close;
+    major[IRP_MJ_DEVICE_CONTROL] = control;
+    umn__ndis_start();
+    CHECK(NdisRegisterDeviceEx(&m, &a, &object, &handle) == NDIS_STATUS_NOT_SUPPORTED);
+    NEED(umn__driver_load("rig", rig_entry, NULL, &driver, &status) == 0, out);
+    ndis__object_live(&m.obj, NDIS_KIND_MDRIVER);
+    m.driver_object = driver;
+    NEED(NdisRegisterDeviceEx(&m, &a, &object, &handle) == NDIS_STATUS_SUCCESS, out);
+    status = umn__device_ioctl("\\DosDevices\\rig",
+                               CTL_CODE(FILE_DEVICE_NETWORK, 1, METHOD_BUFFERED, FILE_ANY_ACCESS),
+                               NULL, 0, &number, 4, &got);
+    CHECK((status == STATUS_SUCCESS && number == 1 && got == 4) || plat_alloc_failed());
+out:
+    if (handle)
+        NdisDeregisterDeviceEx(handle);
+    if (driver)
+        CHECK(umn__driver_unload(driver) == 0);
+    ndis__object_dead(&m.obj);
+    umn__ndis_stop();
+}
+
 static void mistakes(void *arg)
 {
     KIRQL old;
@@ -230,6 +306,7 @@ SWEEP(memory_strings_generic_objects, memory)
 SWEEP(processors_are_those_of_the_scheduler, processors)
 SWEEP(timers_fire_at_dispatch_and_are_cancelled, timers)
 SWEEP(work_items_run_at_passive, work_items)
+SWEEP(control_devices_get_their_requests, devices)
 
 static void rw_locks_exclude_writers(void **state)
 {
@@ -256,6 +333,7 @@ int main(void)
         cmocka_unit_test(rw_locks_exclude_writers),
         cmocka_unit_test(timers_fire_at_dispatch_and_are_cancelled),
         cmocka_unit_test(work_items_run_at_passive),
+        cmocka_unit_test(control_devices_get_their_requests),
         cmocka_unit_test(im_syn_03_waits_above_passive_are_reported),
     };
     return cmocka_run_group_tests_name("ndis_services", tests, NULL, NULL);
