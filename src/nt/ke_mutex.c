@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Locks that sleep: fast and guarded mutexes, push locks. Each counts its holders in the caller's
- * own memory; sleepers wait on the mutex's own event, or, for push locks, in a table of events.
+ * own memory; sleepers wait on the mutex's own event, or, for push locks, on one of their own.
  */
 #include "nt/private.h"
 
@@ -161,25 +161,18 @@ void NTAPI KeReleaseGuardedMutexUnsafe(PKGUARDED_MUTEX FastMutex)
     mutex_give(FastMutex, "KeReleaseGuardedMutexUnsafe");
 }
 
-/* ---- push locks: bit 0 = writer, 2 * readers; waiting through a table of events -------------- */
+/* ---- push locks: bit 0 = writer, 2 * readers; who waits stands in a table, with an event
+ * --------- */
 
-#define PUSH_EVENTS 32
+struct push_waiter {
+    struct umn_list link;
+    PULONG_PTR lock;
+    KEVENT event;
+};
 static struct {
-    struct umn_mutex lock;
-    bool ready;
-    KEVENT event[PUSH_EVENTS];
-} push;
-
-static KEVENT *push_event(const volatile void *lock)
-{
-    umn__lock(&push.lock);
-    if (!push.ready)
-        for (unsigned i = 0; i < PUSH_EVENTS; i++)
-            KeInitializeEvent(&push.event[i], NotificationEvent, FALSE);
-    push.ready = true;
-    umn__unlock(&push.lock);
-    return &push.event[((uintptr_t)lock >> 4) % PUSH_EVENTS];
-}
+    struct umn_mutex guard;
+    struct umn_list waiters;
+} push = {.waiters = {&push.waiters, &push.waiters}};
 
 static bool push_try(PULONG_PTR lock, bool exclusive)
 {
@@ -192,21 +185,29 @@ static bool push_try(PULONG_PTR lock, bool exclusive)
 
 static void push_take(PULONG_PTR lock, bool exclusive, const char *function)
 {
-    KEVENT *event = push_event(lock);
     if (umn__irql() > APC_LEVEL || !KeAreApcsDisabled())
         umn__report("PushLock", 0xea, "%s at IRQL %u; wants a critical region, at most APC_LEVEL",
                     function, umn__irql());
     umn__point(UMN_OP_LOCK, lock);
     while (!push_try(lock, exclusive)) {
-        KeResetEvent(event);
-        if (push_try(lock, exclusive))
+        struct push_waiter w = {.lock = lock};
+        KeInitializeEvent(&w.event, NotificationEvent, FALSE);
+        /* Tried once more on the list: a release before now is seen by the try, a later one sees
+         * us. */
+        umn__lock(&push.guard);
+        bool taken = push_try(lock, exclusive);
+        if (!taken)
+            umn_list_add_tail(&push.waiters, &w.link);
+        umn__unlock(&push.guard);
+        if (taken)
             return;
-        KeWaitForSingleObject(event, Executive, KernelMode, FALSE, NULL);
+        KeWaitForSingleObject(&w.event, Executive, KernelMode, FALSE, NULL);
     }
 }
 
 static void push_give(PULONG_PTR lock, bool exclusive, const char *function)
 {
+    struct umn_list woken;
     ULONG_PTR now = __atomic_load_n(lock, __ATOMIC_RELAXED);
     if (exclusive ? now != 1 : now < 2 || (now & 1)) {
         umn__report("PushLock", 0xeb, "%s of %p, which is not held so", function, (void *)lock);
@@ -214,7 +215,20 @@ static void push_give(PULONG_PTR lock, bool exclusive, const char *function)
     }
     umn__point(UMN_OP_UNLOCK, lock);
     __atomic_sub_fetch(lock, exclusive ? 1 : 2, __ATOMIC_RELEASE);
-    KeSetEvent(push_event(lock), 0, FALSE);
+    umn_list_init(&woken);
+    umn__lock(&push.guard);
+    umn_list_for_each (pos, &push.waiters) {
+        if (umn_container_of(pos, struct push_waiter, link)->lock != lock)
+            continue;
+        umn_list_remove(pos);
+        umn_list_add_tail(&woken, pos);
+    }
+    umn__unlock(&push.guard);
+    while (!umn_list_empty(&woken)) {
+        struct push_waiter *w = umn_container_of(woken.next, struct push_waiter, link);
+        umn_list_remove(&w->link);
+        KeSetEvent(&w->event, 0, FALSE); /* w is gone after this */
+    }
 }
 
 /* Any level. */

@@ -467,6 +467,38 @@ static void test_timer_race(void **state)
     explore(timer_race, 0);
 }
 
+/* A timer is set again, or cancelled, in the very moment it fires: what the call returns is what
+ * the DPC does. */
+static void timer_moment(void *arg)
+{
+    struct dpcs d = {.runs = 0};
+    LARGE_INTEGER soon = {.QuadPart = -30}, far = relative_ms(60000), ms = relative_ms(8);
+    KeInitializeEvent(&d.done, SynchronizationEvent, FALSE);
+    KeInitializeDpc(&d.dpc, count_dpc, &d);
+    KeInitializeTimer(&d.timer);
+    for (int i = 0; i < 24; i++) {
+        d.runs = 0;
+        KeSetTimerEx(&d.timer, soon, i % 3 == 2 ? 1 : 0, &d.dpc);
+        for (int k = 0; k < i % 6; k++)
+            umn__stall(1);
+        bool taken_back = i % 3 ? KeCancelTimer(&d.timer) : KeSetTimer(&d.timer, far, &d.dpc);
+        KeFlushQueuedDpcs();
+        int runs = d.runs;
+        if (i % 3 < 2)
+            CHECK(runs == (taken_back ? 0 : 1));
+        if (i % 3 == 2) {
+            KeDelayExecutionThread(KernelMode, FALSE, &ms);
+            CHECK(d.runs == runs); /* no period goes on after a cancel */
+        }
+        KeCancelTimer(&d.timer);
+    }
+}
+
+static void test_timer_moment(void **state)
+{
+    explore(timer_moment, 0);
+}
+
 /* ---- spin locks ------------------------------------------------------------------------------ */
 
 struct spin {
@@ -705,15 +737,15 @@ static void test_bugcheck(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_waits),         cmocka_unit_test(test_crowds),
-        cmocka_unit_test(test_wait_errors),   cmocka_unit_test(test_mutexes),
-        cmocka_unit_test(test_mutex_errors),  cmocka_unit_test(test_fast_mutexes),
-        cmocka_unit_test(test_dpcs),          cmocka_unit_test(test_dpc_error),
-        cmocka_unit_test(test_timers),        cmocka_unit_test(test_timer_race),
-        cmocka_unit_test(test_spin_locks),    cmocka_unit_test(test_spin_errors),
-        cmocka_unit_test(test_self_deadlock), cmocka_unit_test(test_threads),
-        cmocka_unit_test(test_thread_errors), cmocka_unit_test(test_work_items),
-        cmocka_unit_test(test_bugcheck),
+        cmocka_unit_test(test_waits),        cmocka_unit_test(test_crowds),
+        cmocka_unit_test(test_wait_errors),  cmocka_unit_test(test_mutexes),
+        cmocka_unit_test(test_mutex_errors), cmocka_unit_test(test_fast_mutexes),
+        cmocka_unit_test(test_dpcs),         cmocka_unit_test(test_dpc_error),
+        cmocka_unit_test(test_timers),       cmocka_unit_test(test_timer_race),
+        cmocka_unit_test(test_timer_moment), cmocka_unit_test(test_spin_locks),
+        cmocka_unit_test(test_spin_errors),  cmocka_unit_test(test_self_deadlock),
+        cmocka_unit_test(test_threads),      cmocka_unit_test(test_thread_errors),
+        cmocka_unit_test(test_work_items),   cmocka_unit_test(test_bugcheck),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

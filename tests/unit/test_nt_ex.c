@@ -285,10 +285,12 @@ static void rundown_user(void *arg)
 static void rundowns(void *arg)
 {
     struct rundown r = {.over = false};
-    struct umn_ctx *ctx;
+    struct umn_ctx *ctx, *second = NULL;
     ExInitializeRundownProtection(&r.ref);
     IoInitializeRemoveLock(&r.lock, 0, 0, 0);
     NEED(umn__ctx_spawn(&ctx, rundown_user, &r, "user") == 0, out);
+    if (umn__ctx_spawn(&second, rundown_user, &r, "second") != 0)
+        second = NULL;
     umn__point(UMN_OP_YIELD, &r);
     ExWaitForRundownProtectionRelease(&r.ref);
     r.over = true;
@@ -297,6 +299,8 @@ static void rundowns(void *arg)
     IoReleaseRemoveLockAndWait(&r.lock, NULL);
     CHECK(IoAcquireRemoveLock(&r.lock, NULL) == STATUS_DELETE_PENDING);
     umn__ctx_join(ctx);
+    if (second)
+        umn__ctx_join(second);
     ExWaitForRundownProtectionRelease(&r.ref); /* at once: nobody is inside */
 out:;
 }

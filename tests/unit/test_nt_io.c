@@ -14,7 +14,7 @@ static PIRP pended;
 static struct {
     DEVICE_OBJECT *lower, *upper, *attached;
     NTSTATUS pnp_status;
-    bool take_back, left;
+    bool take_back, left, saw_pending;
 } t;
 
 static void step(char c)
@@ -58,6 +58,7 @@ static NTSTATUS NTAPI UpperDone(PDEVICE_OBJECT Device, PIRP Irp, PVOID Context)
 {
     CHECK(Device == t.upper);
     step(Context ? 'c' : 'C');
+    t.saw_pending |= Irp->PendingReturned;
     if (Irp->PendingReturned)
         IoMarkIrpPending(Irp);
     return STATUS_CONTINUE_COMPLETION;
@@ -223,7 +224,7 @@ static void pending(void *arg)
         }
         KeWaitForSingleObject(&done, Executive, KernelMode, FALSE, NULL);
         CHECK(iosb.Status == (round ? STATUS_SUCCESS : STATUS_CANCELLED));
-        CHECK(strcmp(steps, round ? "ulC" : "ulXC") == 0);
+        CHECK(strcmp(steps, round ? "ulC" : "ulXC") == 0 && t.saw_pending);
     }
 down:
     CHECK(umn__irp_live() == 0);
@@ -239,6 +240,8 @@ static void test_pending(void **state)
 static NTSTATUS NTAPI KeepIrp(PDEVICE_OBJECT Device, PIRP Irp, PVOID Context)
 {
     CHECK(Device == NULL); /* an IRP's maker has no device */
+    /* What the drivers below left in their locations is gone. */
+    CHECK(!IoGetNextIrpStackLocation(Irp)->CompletionRoutine);
     step('K');
     KeSetEvent(Context, 0, FALSE);
     return STATUS_MORE_PROCESSING_REQUIRED;
