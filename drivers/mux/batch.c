@@ -43,7 +43,7 @@ MUX_BUCKET *BatchBucket(MUX_BATCH *Batch, MUX_VM *Vm)
     Bucket->Head = NULL;
     Bucket->Tail = &Bucket->Head;
     Bucket->Count = 0;
-    Bucket->Unicast = 0;
+    Bucket->Others = 0;
     Bucket->Bytes = 0;
 found:
     Batch->LastVm = Vm;
@@ -64,6 +64,7 @@ VOID BatchChild(MUX_BATCH *Batch, MUX_VM *Vm, PNET_BUFFER_LIST Child)
         *Bucket->Tail = Child;
         Bucket->Tail = &NET_BUFFER_LIST_NEXT_NBL(Child);
         Bucket->Count++;
+        Bucket->Others++;
         return;
     }
     MUX_CHILD_TARGET(Child) = Vm;
@@ -77,19 +78,19 @@ VOID BatchChild(MUX_BATCH *Batch, MUX_VM *Vm, PNET_BUFFER_LIST Child)
  */
 VOID BatchSeal(MUX_BATCH *Batch)
 {
+    ULONG Processor = StatsIndex();
     ULONG i;
 
     for (i = 0; i < Batch->Used; i++)
     {
         MUX_BUCKET *Bucket = &Batch->Bucket[i];
+        MUX_VM *Vm = Bucket->Vm;
 
-        (VOID)InterlockedExchangeAdd64(&Bucket->Vm->Out,
-                                       MUX_OUT_CALL + Bucket->Count * MUX_OUT_RECEIVE);
-        if (Bucket->Unicast != 0)
+        (VOID)InterlockedExchangeAdd64(&Vm->Out, MUX_OUT_CALL + Bucket->Count * MUX_OUT_RECEIVE);
+        if (MUX_LIKELY(Bucket->Count != Bucket->Others))
         {
-            MUX_COUNTERS *Counters = StatsHere(Bucket->Vm);
-            Counters->InFrames[MuxUnicast] += Bucket->Unicast;
-            Counters->InBytes[MuxUnicast] += Bucket->Bytes;
+            Vm->Counters[Processor].Unicast.InFrames += Bucket->Count - Bucket->Others;
+            Vm->Counters[Processor].Unicast.InBytes += Bucket->Bytes;
         }
     }
 }

@@ -214,6 +214,7 @@ NDIS_STATUS VmConfigure(MUX_VM *Vm)
     {
         return Status;
     }
+    Vm->Foreign = !NdisEqualMemory(Vm->Mac, Vm->Binding->Mac, MUX_MAC_LENGTH);
     NdisZeroMemory(Padded, sizeof(Padded));
     NdisMoveMemory(Padded, Vm->Mac, MUX_MAC_LENGTH);
     Vm->Key = MacKey(MacLoad(Padded), Vm->VlanId);

@@ -66,7 +66,7 @@ NDIS_STATUS BindingRestart(MUX_BINDING *Binding, PNDIS_PROTOCOL_RESTART_PARAMETE
     NdisAcquireSpinLock(&Mux.Lock);
     Binding->State = MuxBindingRunning;
     NdisReleaseSpinLock(&Mux.Lock);
-    FilterKick(Binding);
+    FilterKick(Binding, TRUE);
     return NDIS_STATUS_SUCCESS;
 }
 
@@ -125,7 +125,7 @@ static VOID EventPowerApply(MUX_BINDING *Binding, NDIS_DEVICE_POWER_STATE Power)
         return;
     }
     ForwardQueued(Binding);
-    FilterKick(Binding);
+    FilterKick(Binding, TRUE);
     for (Vm = NameFirstVm(Binding); Vm != NULL; Vm = NameNextVm(Vm))
     {
         StatusLink(Vm); /* what changed while nothing could be said */

@@ -58,44 +58,65 @@ static BOOLEAN FilterAdd(MUX_FILTER *Filter, const UCHAR *Address)
     return TRUE;
 }
 
-/* What one virtual miniport adds to the union. */
-static ULONG FilterOfVm(MUX_BINDING *Binding, const MUX_VM *Vm, BOOLEAN *Full)
+/* The union of the multicast lists of those that want multicasts. FALSE: it does not fit. */
+static BOOLEAN FilterLists(MUX_BINDING *Binding)
 {
-    ULONG Wanted = Vm->Filter;
-    ULONG i;
+    const MUX_TABLE *Table = Binding->Table;
+    BOOLEAN Fits = TRUE;
+    ULONG i, k;
 
-    if ((Wanted & NDIS_PACKET_TYPE_DIRECTED) != 0 &&
-        !NdisEqualMemory(Vm->Mac, Binding->Mac, MUX_MAC_LENGTH))
+    for (i = 0; i < Table->Count && Fits; i++)
     {
-        Wanted |= NDIS_PACKET_TYPE_PROMISCUOUS;
+        const MUX_VM *Vm = Table->ByVlan[i];
+
+        if ((Vm->Filter & NDIS_PACKET_TYPE_MULTICAST) == 0)
+        {
+            continue;
+        }
+        for (k = 0; k < Vm->MulticastCount && Fits; k++)
+        {
+            Fits = FilterAdd(&Binding->Filter, Vm->Multicast[k]);
+        }
     }
-    for (i = 0; (Wanted & NDIS_PACKET_TYPE_MULTICAST) != 0 && i < Vm->MulticastCount; i++)
-    {
-        *Full |= !FilterAdd(&Binding->Filter, Vm->Multicast[i]);
-    }
-    return Wanted;
+    return Fits;
 }
 
-/* The union over all virtual miniports of the binding. A list that does not fit becomes ALL_MULTICAST. */
-static VOID FilterUnion(MUX_BINDING *Binding)
+/*
+ * The union over all virtual miniports of the binding. The table keeps the totals of the filters, so that only a
+ * change of lists walks. A list that does not fit becomes ALL_MULTICAST.
+ */
+static VOID FilterUnion(MUX_BINDING *Binding, BOOLEAN Lists)
 {
     MUX_FILTER *Filter = &Binding->Filter;
+    const MUX_TABLE *Table;
     LOCK_STATE_EX State;
-    BOOLEAN Full = FALSE;
     ULONG Wanted = 0;
     ULONG i;
 
-    Filter->WantedCount = 0;
     NdisAcquireRWLockRead(Binding->TableLock, &State, 0);
-    for (i = 0; Binding->Table != NULL && i < Binding->Table->Count; i++)
+    Table = Binding->Table;
+    for (i = 0; Table != NULL && i < MUX_FILTER_BITS; i++)
     {
-        Wanted |= FilterOfVm(Binding, Binding->Table->ByVlan[i], &Full);
+        Wanted |= Table->Filters[i] != 0 ? 1u << i : 0;
+    }
+    if (Table != NULL && Table->Foreign != 0)
+    {
+        Wanted |= NDIS_PACKET_TYPE_PROMISCUOUS;
+    }
+    if (Lists)
+    {
+        Filter->WantedCount = 0;
+        Filter->Overflow = FALSE;
+        if (Table != NULL && !FilterLists(Binding))
+        {
+            Filter->Overflow = TRUE;
+            Filter->WantedCount = 0;
+        }
     }
     NdisReleaseRWLock(Binding->TableLock, &State);
-    if (Full)
+    if (Filter->Overflow && (Wanted & NDIS_PACKET_TYPE_MULTICAST) != 0)
     {
         Wanted |= NDIS_PACKET_TYPE_ALL_MULTICAST;
-        Filter->WantedCount = 0;
     }
     Filter->WantedFilter = Wanted & Binding->SupportedPacketFilters;
 }
@@ -187,8 +208,7 @@ static VOID FilterRevert(MUX_VM *Vm)
     LOCK_STATE_EX State;
 
     NdisAcquireRWLockWrite(Vm->Binding->TableLock, &State, 0);
-    TableFilterChanged(Vm->Binding->Table, Vm->Filter, Vm->PreviousFilter);
-    Vm->Filter = Vm->PreviousFilter;
+    TableFilterChanged(Vm, Vm->PreviousFilter);
     NdisReleaseRWLock(Vm->Binding->TableLock, &State);
 }
 
@@ -228,10 +248,12 @@ static VOID FilterServe(MUX_BINDING *Binding)
 static VOID FilterBegin(MUX_BINDING *Binding)
 {
     MUX_FILTER *Filter = &Binding->Filter;
-    BOOLEAN Hold;
+    BOOLEAN Hold, Lists;
 
     NdisAcquireSpinLock(&Mux.Lock);
     Filter->Dirty = FALSE;
+    Lists = Filter->ListsDirty;
+    Filter->ListsDirty = FALSE;
     while (!IsListEmpty(&Filter->Waiting))
     {
         PLIST_ENTRY Link = RemoveHeadList(&Filter->Waiting);
@@ -240,7 +262,7 @@ static VOID FilterBegin(MUX_BINDING *Binding)
     Hold = Binding->OidHold;
     NdisReleaseSpinLock(&Mux.Lock);
     Filter->Status = NDIS_STATUS_SUCCESS;
-    FilterUnion(Binding);
+    FilterUnion(Binding, Lists);
     /* While the adapter takes no requests, nothing is set: FilterKick comes when it does again. */
     Filter->Stage = Hold ? FilterStageEnd : FilterStageList;
 }
@@ -309,13 +331,15 @@ VOID FilterComplete(MUX_BINDING *Binding, NDIS_STATUS Status)
     RundownLeave(&Binding->Requests, 1);
 }
 
-/* Something has changed: the engine runs, now or after its present round. <= DISPATCH_LEVEL. */
-VOID FilterKick(MUX_BINDING *Binding)
+/* Something has changed, perhaps a multicast list or who wants one: the engine runs, now or after its
+ * present round. <= DISPATCH_LEVEL. */
+VOID FilterKick(MUX_BINDING *Binding, BOOLEAN Lists)
 {
     BOOLEAN Owner;
 
     NdisAcquireSpinLock(&Mux.Lock);
     Binding->Filter.Dirty = TRUE;
+    Binding->Filter.ListsDirty |= Lists;
     Owner = !Binding->Filter.Busy;
     if (Owner)
     {
@@ -333,18 +357,18 @@ VOID FilterKick(MUX_BINDING *Binding)
 /* Before the close: no virtual miniport is left, so the union is nothing (IM-UNB-04). PASSIVE_LEVEL. */
 VOID FilterClear(MUX_BINDING *Binding)
 {
-    FilterKick(Binding);
+    FilterKick(Binding, TRUE);
     MuxWait(&Binding->Filter.Idle);
 }
 
 /* Queues Vm, whose request is pended, for the next round. */
-static NDIS_STATUS FilterWait(MUX_VM *Vm, BOOLEAN Revert)
+static NDIS_STATUS FilterWait(MUX_VM *Vm, BOOLEAN Revert, BOOLEAN Lists)
 {
     NdisAcquireSpinLock(&Mux.Lock);
     Vm->FilterRevert = Revert;
     InsertTailList(&Vm->Binding->Filter.Waiting, &Vm->FilterLink);
     NdisReleaseSpinLock(&Mux.Lock);
-    FilterKick(Vm->Binding);
+    FilterKick(Vm->Binding, Lists);
     return NDIS_STATUS_PENDING;
 }
 
@@ -355,10 +379,12 @@ NDIS_STATUS FilterSet(MUX_VM *Vm, ULONG Filter)
 
     NdisAcquireRWLockWrite(Vm->Binding->TableLock, &State, 0);
     Vm->PreviousFilter = Vm->Filter;
-    TableFilterChanged(Vm->Binding->Table, Vm->Filter, Filter);
-    Vm->Filter = Filter;
+    TableFilterChanged(Vm, Filter);
     NdisReleaseRWLock(Vm->Binding->TableLock, &State);
-    return FilterWait(Vm, TRUE);
+    /* Its list joins or leaves the union with this bit. */
+    return FilterWait(Vm, TRUE,
+                      Vm->MulticastCount != 0 &&
+                          ((Vm->PreviousFilter ^ Filter) & NDIS_PACKET_TYPE_MULTICAST) != 0);
 }
 
 /*
@@ -396,11 +422,11 @@ NDIS_STATUS FilterSetMulticast(MUX_VM *Vm, const UCHAR *List, ULONG Count)
     Vm->MulticastBloom = Bloom;
     NdisReleaseRWLock(Vm->Binding->TableLock, &State);
     MuxFree(Old);
-    return FilterWait(Vm, FALSE);
+    return FilterWait(Vm, FALSE, TRUE);
 }
 
 /* A virtual miniport has left the table: the union may shrink (IM-OID-18). PASSIVE_LEVEL. */
 VOID FilterVmGone(MUX_VM *Vm)
 {
-    FilterKick(Vm->Binding);
+    FilterKick(Vm->Binding, Vm->MulticastCount != 0);
 }

@@ -8,9 +8,9 @@
 #include "mux.h"
 
 /* One name read from the registry: known, or added; requested unless it is under way already. */
-static VOID ListVisit(MUX_BINDING *Binding, PNDIS_STRING Device, PLIST_ENTRY *Hint)
+static VOID ListVisit(MUX_BINDING *Binding, PNDIS_STRING Device)
 {
-    MUX_NAME *Name = NameFind(Binding, Device, *Hint);
+    MUX_NAME *Name = NameFind(Binding, Device);
 
     if (Name == NULL)
     {
@@ -22,7 +22,6 @@ static VOID ListVisit(MUX_BINDING *Binding, PNDIS_STRING Device, PLIST_ENTRY *Hi
         return; /* one name that fails stops nobody else (open question 12) */
     }
     Name->Generation = Binding->Generation;
-    *Hint = Name->Link.Flink;
     (VOID)NameRequest(Name);
 }
 
@@ -65,7 +64,6 @@ static VOID ListRead(MUX_BINDING *Binding)
     NDIS_STRING Keyword = NDIS_STRING_CONST("UpperBindings");
     PNDIS_CONFIGURATION_PARAMETER Value = NULL;
     PKEY_VALUE_PARTIAL_INFORMATION Whole = NULL;
-    PLIST_ENTRY Hint = Binding->Names.Flink;
     NDIS_STATUS Status;
     NDIS_HANDLE Key;
     MUX_CURSOR Cursor;
@@ -106,7 +104,7 @@ static VOID ListRead(MUX_BINDING *Binding)
     }
     while (Count++ < MUX_MAX_NAMES && NamesNext(&Cursor, &Device))
     {
-        ListVisit(Binding, &Device, &Hint);
+        ListVisit(Binding, &Device);
     }
     ListSweep(Binding);
     MuxFree(Whole);

@@ -7,41 +7,20 @@
  */
 #include "mux.h"
 
-/* The first Bytes of a NET_BUFFER: in place if they are in one MDL, else copied to Storage. */
-static const UCHAR *FrameBytes(PNET_BUFFER NetBuffer, ULONG Bytes, PUCHAR Storage)
-{
-    PMDL Mdl = NET_BUFFER_CURRENT_MDL(NetBuffer);
-    ULONG Offset = NET_BUFFER_CURRENT_MDL_OFFSET(NetBuffer);
-
-    if (MUX_LIKELY(MmGetMdlByteCount(Mdl) >= Offset + Bytes))
-    {
-        PUCHAR Start = MmGetSystemAddressForMdlSafe(Mdl, NormalPagePriority | MdlMappingNoExecute);
-        return Start == NULL ? NULL : Start + Offset;
-    }
-    return NdisGetDataBuffer(NetBuffer, Bytes, Storage, 1, 0);
-}
-
-/*
- * Reads destination, source, kind and VLAN of one frame. The VLAN is that of the 802.1Q information, or
- * of a tag inside the data when there is none. FALSE: shorter than an Ethernet header, or not mappable.
- */
-BOOLEAN FrameParse(PNET_BUFFER_LIST Nbl, PNET_BUFFER NetBuffer, MUX_FRAME *Frame)
+/* FrameParse for a header that is not in one MDL, or has a tag in it. */
+BOOLEAN FrameParseSlow(PNET_BUFFER_LIST Nbl, PNET_BUFFER NetBuffer, MUX_FRAME *Frame)
 {
     UCHAR Storage[MUX_HEADER_LENGTH + MUX_TAG_LENGTH];
     NDIS_NET_BUFFER_LIST_8021Q_INFO Tag;
     const UCHAR *Header;
     ULONG Bytes = MUX_HEADER_LENGTH;
 
-    if (NetBuffer == NULL || NET_BUFFER_DATA_LENGTH(NetBuffer) < MUX_HEADER_LENGTH)
-    {
-        return FALSE;
-    }
     Frame->Length = NET_BUFFER_DATA_LENGTH(NetBuffer);
-    if (MUX_LIKELY(Frame->Length >= sizeof(Storage)))
+    if (Frame->Length >= sizeof(Storage))
     {
         Bytes = sizeof(Storage);
     }
-    Header = FrameBytes(NetBuffer, Bytes, Storage);
+    Header = NdisGetDataBuffer(NetBuffer, Bytes, Storage, 1, 0);
     if (Header == NULL)
     {
         return FALSE;
@@ -57,9 +36,7 @@ BOOLEAN FrameParse(PNET_BUFFER_LIST Nbl, PNET_BUFFER NetBuffer, MUX_FRAME *Frame
     Frame->Vlan = (USHORT)Tag.TagHeader.VlanId;
     Frame->Priority = (USHORT)Tag.TagHeader.UserPriority;
     Frame->InBand = FALSE;
-    if (MUX_UNLIKELY(Header[12] == MUX_ETHERTYPE_VLAN >> 8 &&
-                     Header[13] == (MUX_ETHERTYPE_VLAN & 0xFF)) &&
-        Tag.Value == NULL && Bytes == sizeof(Storage))
+    if (Tag.Value == NULL && Bytes == sizeof(Storage) && TypeLoad(Header) == MUX_TYPE_VLAN)
     {
         Frame->InBand = TRUE;
         Frame->Vlan = (USHORT)(((Header[14] & 0x0F) << 8) | Header[15]);
@@ -227,8 +204,8 @@ BOOLEAN LocalChild(MUX_BATCH *Batch, MUX_VM *Target, MUX_VM *Source, PNET_BUFFER
         Counters->InDiscards++;
         return FALSE;
     }
-    Counters->InFrames[Frame->Kind]++;
-    Counters->InBytes[Frame->Kind] += Frame->Length;
+    CountersOf(Counters, Frame->Kind)->InFrames++;
+    CountersOf(Counters, Frame->Kind)->InBytes += Frame->Length;
     BatchChild(Batch, Target, Child);
     return TRUE;
 }

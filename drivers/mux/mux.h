@@ -70,6 +70,7 @@
 #define MUX_MAX_NAME_BYTES 1024 /* of one device name on the list */
 #define MUX_MAX_NAMES 65536     /* on one list */
 #define MUX_LONG_LIST 0xF000    /* bytes from which on a counted string may have cut the list */
+#define MUX_FILTER_BITS 6 /* enough for each bit of MUX_PACKET_FILTERS */
 #define MUX_PACKET_FILTERS                                                                         \
     (NDIS_PACKET_TYPE_DIRECTED | NDIS_PACKET_TYPE_MULTICAST | NDIS_PACKET_TYPE_ALL_MULTICAST |     \
      NDIS_PACKET_TYPE_BROADCAST | NDIS_PACKET_TYPE_PROMISCUOUS)
@@ -98,22 +99,29 @@ typedef enum _MUX_MODE
     MuxModeVepa     /* everything goes to the wire; the switch there may reflect it */
 } MUX_MODE;
 
-/* Counters of one processor. Written at DISPATCH_LEVEL on that processor only. */
+/* Counters of one processor, two cache lines. Written at DISPATCH_LEVEL on that processor only. */
 enum
 {
     MuxUnicast,
     MuxMulticast,
-    MuxBroadcast,
-    MuxKinds
+    MuxBroadcast
 };
+typedef struct _MUX_TRAFFIC
+{
+    ULONG64 InFrames, InBytes, OutFrames, OutBytes;
+} MUX_TRAFFIC;
 typedef struct _MUX_COUNTERS
 {
-    ULONG64 InFrames[MuxKinds], InBytes[MuxKinds];
-    ULONG64 OutFrames[MuxKinds], OutBytes[MuxKinds];
+    MUX_TRAFFIC Unicast;
     ULONG64 InDiscards, OutDiscards; /* no resources, or not deliverable now */
     ULONG64 OutErrors;               /* completed below with an error (interlocked) */
     ULONG64 Reserved;
+    MUX_TRAFFIC Group[2]; /* multicast, broadcast */
 } MUX_COUNTERS;
+FORCEINLINE MUX_TRAFFIC *CountersOf(MUX_COUNTERS *Counters, ULONG Kind)
+{
+    return Kind == MuxUnicast ? &Counters->Unicast : &Counters->Group[Kind - MuxMulticast];
+}
 
 /*
  * Names on UpperBindings.
@@ -148,6 +156,8 @@ typedef enum _MUX_NAME_STATE
 struct _MUX_NAME
 {
     LIST_ENTRY Link; /* MUX_BINDING.Names */
+    MUX_NAME *DeviceNext, *AddressNext; /* nametable.c */
+    ULONG Hash;      /* of Device without its prefix and without case */
     MUX_BINDING *Binding;
     MUX_VM *Vm;
     MUX_NAME_STATE State;
@@ -197,7 +207,7 @@ typedef struct _MUX_PROMISE
  *     Initializing --> Paused <--> Running, as NDIS asks; Pausing while Out is not zero.
  *
  * Invariants:
- *  V1 Running, Power, Gone, StandingBy, Filter, Multicast change under the binding's TableLock held
+ *  V1 Open, Running, Power, Gone, StandingBy, Filter, Multicast change under the binding's TableLock held
  *     for write; the data path reads them under its read side. After a write that forbids traffic
  *     has been released no reader adds to Out.
  *  V2 Out is zero while Paused. The thread whose subtraction leaves exactly MUX_OUT_PAUSED completes
@@ -211,30 +221,30 @@ typedef struct _MUX_PROMISE
  */
 struct _MUX_VM
 {
-    /* Read by the data path, constant after initialization but for the flags. */
+    /* One cache line for the data path. Out is written by whoever has read the rest. */
     NDIS_HANDLE Handle;
     MUX_BINDING *Binding;
     ULONG64 Key; /* VLAN << 48 | MAC */
     NDIS_HANDLE ReceivePool;
-    MUX_COUNTERS *Counters; /* [Mux.Processors], cache aligned */
+    MUX_COUNTERS *Counters; /* [Mux.Processors], behind this structure */
+    volatile LONG64 Out;
     volatile ULONG Filter;
     ULONG Ordinal;
     USHORT VlanId;
-    UCHAR Mode; /* MUX_MODE */
+    UCHAR Mode;   /* MUX_MODE */
+    BOOLEAN Open; /* Running, in D0, not Gone */
     BOOLEAN Running;
     BOOLEAN Gone; /* surprise removed */
     BOOLEAN StandingBy;
-    UCHAR Mac[MUX_MAC_LENGTH];
+    BOOLEAN IfStacked;
+
+    NDIS_DEVICE_POWER_STATE Power;
     ULONG MulticastCount;
     ULONG64 MulticastBloom;
     UCHAR (*Multicast)[MUX_MAC_LENGTH];
-    NDIS_DEVICE_POWER_STATE Power;
-
-    /* Its own cache line: written per batch. */
-    UCHAR Pad[64];
-    volatile LONG64 Out;
-    UCHAR Pad2[56];
-
+    UCHAR Mac[MUX_MAC_LENGTH];
+    UCHAR PermanentMac[MUX_MAC_LENGTH];
+    BOOLEAN Foreign; /* Mac is not the lower adapter's */
     MUX_NAME *Name;
     MUX_RUNDOWN Use;
     MUX_OID Oid;
@@ -246,12 +256,10 @@ struct _MUX_VM
     BOOLEAN FilterRevert; /* back to PreviousFilter if the lower adapter refuses */
     ULONG Lookahead;
     NET_IFINDEX IfIndex;
-    BOOLEAN IfStacked;
     NDIS_LINK_STATE LinkState; /* last indicated (Mux.Lock) */
     NDIS_OFFLOAD Offload;      /* current configuration (Mux.Lock) */
     BOOLEAN HaveOffload;
-    UCHAR PermanentMac[MUX_MAC_LENGTH];
-    PVOID CounterMemory;
+    PVOID Memory; /* what this stands in, aligned */
 };
 
 typedef struct _MUX_SLOT
@@ -265,6 +273,8 @@ typedef struct _MUX_TABLE
     ULONG Mask;   /* slots - 1; at most half of them are in use */
     ULONG Count;
     ULONG Promiscuous; /* virtual miniports with the promiscuous filter */
+    ULONG Filters[MUX_FILTER_BITS]; /* virtual miniports with each bit of the filter */
+    ULONG Foreign; /* virtual miniports that want directed frames for another address than the NIC's */
     ULONG Private;     /* virtual miniports in private mode */
     ULONG Bridged;     /* virtual miniports in bridge mode */
     MUX_VM **ByVlan;   /* [Count], ordered by VLAN; room for (slots / 2) */
@@ -284,7 +294,8 @@ typedef struct _MUX_QUEUE
  */
 typedef struct _MUX_FILTER
 {
-    BOOLEAN Busy, Dirty;
+    BOOLEAN Busy, Dirty, ListsDirty;
+    BOOLEAN Overflow; /* the union of lists does not fit */
     ULONG Filter; /* what the lower binding has */
     ULONG WantedFilter;
     ULONG ListCount, WantedCount, ListMax;
@@ -371,10 +382,13 @@ struct _MUX_BINDING
     NDIS_LINK_STATE LinkState; /* Mux.Lock */
 };
 
+#define MUX_NAME_BITS 11
+#define MUX_NAME_BUCKETS (1u << MUX_NAME_BITS)
 typedef struct _MUX_GLOBALS
 {
     NDIS_SPIN_LOCK Lock;
     LIST_ENTRY Bindings;
+    MUX_NAME *ByDevice[MUX_NAME_BUCKETS], *ByAddress[MUX_NAME_BUCKETS]; /* nametable.c */
     NDIS_HANDLE Miniport, Protocol;
     ULONG Processors;
     volatile LONG NextRequestId;
@@ -406,8 +420,8 @@ typedef struct _MUX_BUCKET
     PNET_BUFFER_LIST Head;
     PNET_BUFFER_LIST *Tail;
     ULONG Count;
-    ULONG Unicast;
-    ULONG64 Bytes; /* of the unicast frames */
+    ULONG Others;  /* those that are counted already: children, and what is not unicast */
+    ULONG64 Bytes; /* of the rest */
 } MUX_BUCKET;
 typedef struct _MUX_BATCH
 {
@@ -452,6 +466,12 @@ FORCEINLINE ULONG64 MacKey(ULONG64 Mac, ULONG Vlan)
 {
     return Mac | (ULONG64)Vlan << 48;
 }
+/* The type of a frame as it lies in memory, and what a tag is there. */
+FORCEINLINE USHORT TypeLoad(const UCHAR *Header)
+{
+    return *(const USHORT UNALIGNED *)(Header + 2 * MUX_MAC_LENGTH);
+}
+#define MUX_TYPE_VLAN 0x0081
 #define MUX_MAC_BROADCAST 0xFFFFFFFFFFFFULL
 #define MUX_MAC_GROUP 1ULL /* bit of the first byte */
 
@@ -484,7 +504,11 @@ VOID NamesStart(MUX_CURSOR *Cursor, const VOID *Data, ULONG Bytes, BOOLEAN Singl
 BOOLEAN NamesNext(MUX_CURSOR *Cursor, PNDIS_STRING Name);
 
 /* name.c */
-MUX_NAME *NameFind(MUX_BINDING *Binding, PNDIS_STRING Device, PLIST_ENTRY Hint);
+VOID NameTableAdd(MUX_NAME *Name);
+VOID NameTableRemove(MUX_NAME *Name);
+MUX_NAME *NameTableFind(const MUX_BINDING *Binding, const NDIS_STRING *Device);
+MUX_NAME *NameTableKnown(const VOID *Address);
+MUX_NAME *NameFind(MUX_BINDING *Binding, PNDIS_STRING Device);
 MUX_NAME *NameAdd(MUX_BINDING *Binding, PNDIS_STRING Device, ULONG Generation);
 NDIS_STATUS NameRequest(MUX_NAME *Name);
 VOID NameRemove(MUX_NAME *Name);
@@ -505,7 +529,8 @@ VOID ListRemoveAll(MUX_BINDING *Binding);
 VOID ListUpdateAll(VOID);
 
 /* vm.c, vmstate.c, config.c, attr.c */
-VOID VmOut(MUX_VM *Vm, LONG64 Amount);
+VOID VmOutSlow(MUX_VM *Vm, LONG64 Old, LONG64 New);
+VOID VmOpenChanged(MUX_VM *Vm);
 VOID VmStandBy(MUX_BINDING *Binding, BOOLEAN StandingBy);
 BOOLEAN VmSleep(MUX_VM *Vm, NDIS_DEVICE_POWER_STATE Power);
 NDIS_STATUS VmConfigure(MUX_VM *Vm);
@@ -517,11 +542,29 @@ NDIS_STATUS OffloadApply(MUX_VM *Vm, const NDIS_OFFLOAD_PARAMETERS *Parameters, 
 extern const NDIS_OID MuxSupportedOids[];
 extern const ULONG MuxSupportedOidsSize;
 
+/*
+ * Takes Amount off what Vm has out. Vm may be gone on return: whoever brings it to nothing while it
+ * pauses, or nothing is under way while it goes to sleep, completes that. <= DISPATCH_LEVEL.
+ */
+FORCEINLINE VOID VmOut(MUX_VM *Vm, LONG64 Amount)
+{
+    LONG64 Old = InterlockedExchangeAdd64(&Vm->Out, -Amount);
+
+    if (MUX_UNLIKELY(((Old - Amount) & ~MUX_OUT_MASK) != 0))
+    {
+        VmOutSlow(Vm, Old, Old - Amount);
+    }
+}
+
 /* table.c */
 NDIS_STATUS TableInsert(MUX_BINDING *Binding, MUX_VM *Vm);
 VOID TableRemove(MUX_BINDING *Binding, MUX_VM *Vm);
 ULONG TableFirstOfVlan(const MUX_TABLE *Table, USHORT VlanId);
-VOID TableFilterChanged(MUX_TABLE *Table, ULONG Old, ULONG New);
+VOID TableFilterChanged(MUX_VM *Vm, ULONG New);
+FORCEINLINE ULONG TableHash(const MUX_TABLE *Table, ULONG64 Key)
+{
+    return (ULONG)((Key * 0x9E3779B97F4A7C15ULL) >> Table->Shift);
+}
 FORCEINLINE MUX_VM *TableFind(const MUX_TABLE *Table, ULONG64 Key)
 {
     ULONG At;
@@ -530,7 +573,7 @@ FORCEINLINE MUX_VM *TableFind(const MUX_TABLE *Table, ULONG64 Key)
     {
         return NULL;
     }
-    At = (ULONG)((Key * 0x9E3779B97F4A7C15ULL) >> Table->Shift);
+    At = TableHash(Table, Key);
     for (;; At = (At + 1) & Table->Mask)
     {
         if (Table->Slot[At].Key == Key || Table->Slot[At].Vm == NULL)
@@ -562,7 +605,53 @@ typedef struct _MUX_FRAME
     USHORT Priority; /* of the tag in the data */
     BOOLEAN InBand;  /* there is a tag in the data */
 } MUX_FRAME;
-BOOLEAN FrameParse(PNET_BUFFER_LIST Nbl, PNET_BUFFER NetBuffer, MUX_FRAME *Frame);
+BOOLEAN FrameParseSlow(PNET_BUFFER_LIST Nbl, PNET_BUFFER NetBuffer, MUX_FRAME *Frame);
+/*
+ * Reads destination, source, kind and VLAN of one frame. The VLAN is that of the 802.1Q information, or
+ * of a tag inside the data when there is none. FALSE: shorter than an Ethernet header, or not mappable.
+ */
+FORCEINLINE BOOLEAN FrameParse(PNET_BUFFER_LIST Nbl, PNET_BUFFER NetBuffer, MUX_FRAME *Frame)
+{
+    NDIS_NET_BUFFER_LIST_8021Q_INFO Tag;
+    const UCHAR *Header;
+    ULONG Offset;
+    PMDL Mdl;
+
+    if (MUX_UNLIKELY(NetBuffer == NULL || NET_BUFFER_DATA_LENGTH(NetBuffer) < MUX_HEADER_LENGTH))
+    {
+        return FALSE;
+    }
+    Mdl = NET_BUFFER_CURRENT_MDL(NetBuffer);
+    Offset = NET_BUFFER_CURRENT_MDL_OFFSET(NetBuffer);
+    if (MUX_UNLIKELY(MmGetMdlByteCount(Mdl) < Offset + MUX_HEADER_LENGTH))
+    {
+        return FrameParseSlow(Nbl, NetBuffer, Frame);
+    }
+    Header = MmGetSystemAddressForMdlSafe(Mdl, NormalPagePriority | MdlMappingNoExecute);
+    if (MUX_UNLIKELY(Header == NULL))
+    {
+        return FALSE;
+    }
+    Header += Offset;
+    Tag.Value = NET_BUFFER_LIST_INFO(Nbl, Ieee8021QNetBufferListInfo);
+    if (MUX_UNLIKELY(Tag.Value == NULL && TypeLoad(Header) == MUX_TYPE_VLAN))
+    {
+        return FrameParseSlow(Nbl, NetBuffer, Frame);
+    }
+    Frame->Destination = MacLoad(Header);
+    Frame->Source = MacLoad(Header + MUX_MAC_LENGTH);
+    Frame->Length = NET_BUFFER_DATA_LENGTH(NetBuffer);
+    Frame->Kind = MuxUnicast;
+    if (MUX_UNLIKELY((Frame->Destination & MUX_MAC_GROUP) != 0))
+    {
+        Frame->Kind = Frame->Destination == MUX_MAC_BROADCAST ? MuxBroadcast : MuxMulticast;
+    }
+    Frame->Vlan = (USHORT)Tag.TagHeader.VlanId;
+    Frame->Priority = (USHORT)Tag.TagHeader.UserPriority;
+    Frame->InBand = FALSE;
+    return TRUE;
+}
+
 PNET_BUFFER_LIST ChildReceive(MUX_VM *Target, MUX_VM *Source, PNET_BUFFER_LIST Parent,
                               PNET_BUFFER NetBuffer, const MUX_FRAME *Frame);
 VOID ChildFree(MUX_BINDING *Binding, PNET_BUFFER_LIST Child);
@@ -576,7 +665,7 @@ FORCEINLINE BOOLEAN VmWants(const MUX_VM *Vm, const MUX_FRAME *Frame)
 {
     ULONG Filter = Vm->Filter;
 
-    if (!Vm->Running || Vm->Power != NdisDeviceStateD0)
+    if (!Vm->Open)
     {
         return FALSE;
     }
@@ -609,7 +698,17 @@ PNET_BUFFER_LIST LengthFix(MUX_BINDING *Binding, PNET_BUFFER NetBuffer);
 ULONG LsoHeaderLength(PNET_BUFFER NetBuffer, ULONG TcpOffset);
 
 /* stats.c */
-MUX_COUNTERS *StatsHere(MUX_VM *Vm);
+FORCEINLINE ULONG StatsIndex(VOID)
+{
+    ULONG Index = NdisCurrentProcessorIndex();
+
+    return Index < Mux.Processors ? Index : 0;
+}
+/* The counters of this processor. DISPATCH_LEVEL. */
+FORCEINLINE MUX_COUNTERS *StatsHere(MUX_VM *Vm)
+{
+    return &Vm->Counters[StatsIndex()];
+}
 VOID StatsSum(MUX_VM *Vm, MUX_COUNTERS *Sum);
 VOID StatsFill(MUX_VM *Vm, NDIS_STATISTICS_INFO *Info);
 VOID StatsOutErrors(MUX_VM *Vm, LONG64 Count);
@@ -652,7 +751,7 @@ VOID ForwardHold(MUX_BINDING *Binding);
 VOID ForwardQueued(MUX_BINDING *Binding);
 BOOLEAN ForwardStatus(MUX_BINDING *Binding, PNDIS_STATUS_INDICATION Status);
 BOOLEAN FilterInit(MUX_BINDING *Binding);
-VOID FilterKick(MUX_BINDING *Binding);
+VOID FilterKick(MUX_BINDING *Binding, BOOLEAN Lists);
 VOID FilterComplete(MUX_BINDING *Binding, NDIS_STATUS Status);
 VOID FilterClear(MUX_BINDING *Binding);
 NDIS_STATUS FilterSet(MUX_VM *Vm, ULONG Filter);

@@ -6,64 +6,6 @@
  */
 #include "mux.h"
 
-/* `\Device\` is optional and case does not count: both forms name one device. */
-static NDIS_STRING NameBare(const NDIS_STRING *Device)
-{
-    static const WCHAR Prefix[] = {'\\', 'D', 'E', 'V', 'I', 'C', 'E', '\\'};
-    NDIS_STRING Bare = *Device;
-    ULONG i;
-
-    if (Bare.Length < sizeof(Prefix))
-    {
-        return Bare;
-    }
-    for (i = 0; i < RTL_NUMBER_OF(Prefix); i++)
-    {
-        WCHAR c = Device->Buffer[i];
-        if (c >= 'a' && c <= 'z')
-        {
-            c = (WCHAR)(c - 'a' + 'A');
-        }
-        if (c != Prefix[i])
-        {
-            return Bare;
-        }
-    }
-    Bare.Buffer += RTL_NUMBER_OF(Prefix);
-    Bare.Length = (USHORT)(Bare.Length - sizeof(Prefix));
-    return Bare;
-}
-
-static BOOLEAN NameSame(const NDIS_STRING *One, const NDIS_STRING *Other)
-{
-    NDIS_STRING A = NameBare(One);
-    NDIS_STRING B = NameBare(Other);
-    ULONG i;
-
-    if (A.Length != B.Length)
-    {
-        return FALSE;
-    }
-    for (i = 0; i < A.Length / sizeof(WCHAR); i++)
-    {
-        WCHAR a = A.Buffer[i];
-        WCHAR b = B.Buffer[i];
-        if (a >= 'a' && a <= 'z')
-        {
-            a = (WCHAR)(a - 'a' + 'A');
-        }
-        if (b >= 'a' && b <= 'z')
-        {
-            b = (WCHAR)(b - 'a' + 'A');
-        }
-        if (a != b)
-        {
-            return FALSE;
-        }
-    }
-    return TRUE;
-}
-
 /* Invariant N3: the event follows state and calls. Mux.Lock held. */
 static VOID NameSettle(MUX_NAME *Name)
 {
@@ -79,30 +21,13 @@ static VOID NameSettle(MUX_NAME *Name)
     }
 }
 
-/*
- * The name on Binding's list, or NULL. The list is usually re-read in its order, so the search starts
- * behind the name found last time. The binding's list owner alone calls it.
- */
-MUX_NAME *NameFind(MUX_BINDING *Binding, PNDIS_STRING Device, PLIST_ENTRY Hint)
+/* The name on Binding's list, or NULL. It stays as long as the caller, the list's owner, lets it. */
+MUX_NAME *NameFind(MUX_BINDING *Binding, PNDIS_STRING Device)
 {
-    MUX_NAME *Found = NULL;
-    PLIST_ENTRY Link;
+    MUX_NAME *Found;
 
     NdisAcquireSpinLock(&Mux.Lock);
-    Link = Hint;
-    do
-    {
-        if (Link != &Binding->Names)
-        {
-            MUX_NAME *Name = CONTAINING_RECORD(Link, MUX_NAME, Link);
-            if (NameSame(&Name->Device, Device))
-            {
-                Found = Name;
-                break;
-            }
-        }
-        Link = Link->Flink;
-    } while (Link != Hint);
+    Found = NameTableFind(Binding, Device);
     NdisReleaseSpinLock(&Mux.Lock);
     return Found;
 }
@@ -127,6 +52,7 @@ MUX_NAME *NameAdd(MUX_BINDING *Binding, PNDIS_STRING Device, ULONG Generation)
     NdisAcquireSpinLock(&Mux.Lock);
     NameSettle(Name);
     InsertTailList(&Binding->Names, &Name->Link);
+    NameTableAdd(Name);
     NdisReleaseSpinLock(&Mux.Lock);
     return Name;
 }
@@ -176,6 +102,7 @@ static BOOLEAN NameRemoveStep(MUX_NAME *Name)
     {
     case MuxNameIdle:
         RemoveEntryList(&Name->Link);
+        NameTableRemove(Name);
         NdisReleaseSpinLock(&Mux.Lock);
         return TRUE;
     case MuxNameRequested:
@@ -235,23 +162,10 @@ VOID NameRemove(MUX_NAME *Name)
  */
 MUX_NAME *NameInitializeBegin(NDIS_HANDLE DeviceContext)
 {
-    MUX_NAME *Found = NULL;
-    PLIST_ENTRY At, Link;
+    MUX_NAME *Found;
 
     NdisAcquireSpinLock(&Mux.Lock);
-    for (At = Mux.Bindings.Flink; At != &Mux.Bindings && Found == NULL; At = At->Flink)
-    {
-        MUX_BINDING *Binding = CONTAINING_RECORD(At, MUX_BINDING, Link);
-        for (Link = Binding->Names.Blink; Link != &Binding->Names; Link = Link->Blink)
-        {
-            MUX_NAME *Name = CONTAINING_RECORD(Link, MUX_NAME, Link);
-            if ((NDIS_HANDLE)Name == DeviceContext)
-            {
-                Found = Name;
-                break;
-            }
-        }
-    }
+    Found = NameTableKnown(DeviceContext);
     if (Found != NULL && (Found->State != MuxNameRequested || Found->Leaving))
     {
         Found = NULL;
@@ -337,25 +251,15 @@ MUX_VM *NameNextVm(MUX_VM *Vm)
  */
 BOOLEAN NameRequestDevice(PNDIS_STRING Device)
 {
-    MUX_NAME *Found = NULL;
-    PLIST_ENTRY At, Link;
+    MUX_NAME *Found;
     NDIS_STATUS Status;
 
     NdisAcquireSpinLock(&Mux.Lock);
-    for (At = Mux.Bindings.Flink; At != &Mux.Bindings && Found == NULL; At = At->Flink)
+    Found = NameTableFind(NULL, Device);
+    if (Found != NULL)
     {
-        MUX_BINDING *Binding = CONTAINING_RECORD(At, MUX_BINDING, Link);
-        for (Link = Binding->Names.Flink; Link != &Binding->Names; Link = Link->Flink)
-        {
-            MUX_NAME *Name = CONTAINING_RECORD(Link, MUX_NAME, Link);
-            if (!Name->Leaving && !Binding->Closing && NameSame(&Name->Device, Device))
-            {
-                Found = Name;
-                Found->Calls++;
-                NameSettle(Found);
-                break;
-            }
-        }
+        Found->Calls++;
+        NameSettle(Found);
     }
     NdisReleaseSpinLock(&Mux.Lock);
     if (Found == NULL)

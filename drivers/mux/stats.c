@@ -6,14 +6,6 @@
  */
 #include "mux.h"
 
-/* The counters of this processor. DISPATCH_LEVEL. */
-MUX_COUNTERS *StatsHere(MUX_VM *Vm)
-{
-    ULONG Index = NdisCurrentProcessorIndex();
-
-    return &Vm->Counters[Index < Mux.Processors ? Index : 0];
-}
-
 /* Counts sends that ended in an error below. <= DISPATCH_LEVEL. */
 VOID StatsOutErrors(MUX_VM *Vm, LONG64 Count)
 {
@@ -64,20 +56,20 @@ VOID StatsFill(MUX_VM *Vm, NDIS_STATISTICS_INFO *Info)
         NDIS_STATISTICS_FLAGS_VALID_MULTICAST_BYTES_XMIT |
         NDIS_STATISTICS_FLAGS_VALID_BROADCAST_BYTES_XMIT;
     Info->ifInDiscards = Sum.InDiscards;
-    Info->ifHCInUcastPkts = Sum.InFrames[MuxUnicast];
-    Info->ifHCInMulticastPkts = Sum.InFrames[MuxMulticast];
-    Info->ifHCInBroadcastPkts = Sum.InFrames[MuxBroadcast];
-    Info->ifHCInUcastOctets = Sum.InBytes[MuxUnicast];
-    Info->ifHCInMulticastOctets = Sum.InBytes[MuxMulticast];
-    Info->ifHCInBroadcastOctets = Sum.InBytes[MuxBroadcast];
+    Info->ifHCInUcastPkts = Sum.Unicast.InFrames;
+    Info->ifHCInMulticastPkts = Sum.Group[0].InFrames;
+    Info->ifHCInBroadcastPkts = Sum.Group[1].InFrames;
+    Info->ifHCInUcastOctets = Sum.Unicast.InBytes;
+    Info->ifHCInMulticastOctets = Sum.Group[0].InBytes;
+    Info->ifHCInBroadcastOctets = Sum.Group[1].InBytes;
     Info->ifHCInOctets =
         Info->ifHCInUcastOctets + Info->ifHCInMulticastOctets + Info->ifHCInBroadcastOctets;
-    Info->ifHCOutUcastPkts = Sum.OutFrames[MuxUnicast];
-    Info->ifHCOutMulticastPkts = Sum.OutFrames[MuxMulticast];
-    Info->ifHCOutBroadcastPkts = Sum.OutFrames[MuxBroadcast];
-    Info->ifHCOutUcastOctets = Sum.OutBytes[MuxUnicast];
-    Info->ifHCOutMulticastOctets = Sum.OutBytes[MuxMulticast];
-    Info->ifHCOutBroadcastOctets = Sum.OutBytes[MuxBroadcast];
+    Info->ifHCOutUcastPkts = Sum.Unicast.OutFrames;
+    Info->ifHCOutMulticastPkts = Sum.Group[0].OutFrames;
+    Info->ifHCOutBroadcastPkts = Sum.Group[1].OutFrames;
+    Info->ifHCOutUcastOctets = Sum.Unicast.OutBytes;
+    Info->ifHCOutMulticastOctets = Sum.Group[0].OutBytes;
+    Info->ifHCOutBroadcastOctets = Sum.Group[1].OutBytes;
     Info->ifHCOutOctets =
         Info->ifHCOutUcastOctets + Info->ifHCOutMulticastOctets + Info->ifHCOutBroadcastOctets;
     Info->ifOutErrors = Sum.OutErrors;

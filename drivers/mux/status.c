@@ -143,7 +143,7 @@ static VOID StatusReset(MUX_BINDING *Binding, BOOLEAN Start)
     if (Binding->Power == NdisDeviceStateD0)
     {
         ForwardQueued(Binding);
-        FilterKick(Binding);
+        FilterKick(Binding, TRUE);
     }
 }
 

@@ -9,11 +9,6 @@
 
 #define TABLE_FIRST_BITS 4
 
-static ULONG TableHash(const MUX_TABLE *Table, ULONG64 Key)
-{
-    return (ULONG)((Key * 0x9E3779B97F4A7C15ULL) >> Table->Shift);
-}
-
 /* An empty table with 2^Bits slots. */
 static MUX_TABLE *TableCreate(ULONG Bits)
 {
@@ -51,12 +46,25 @@ ULONG TableFirstOfVlan(const MUX_TABLE *Table, USHORT VlanId)
     return Low;
 }
 
+/* Adds or takes away what the filter of Vm means for the table's totals. TableLock held for write. */
+static VOID TableFilters(MUX_TABLE *Table, const MUX_VM *Vm, LONG Sign)
+{
+    ULONG i;
+
+    for (i = 0; i < MUX_FILTER_BITS; i++)
+    {
+        Table->Filters[i] += (Vm->Filter >> i & 1) != 0 ? (ULONG)Sign : 0;
+    }
+    Table->Promiscuous += (Vm->Filter & NDIS_PACKET_TYPE_PROMISCUOUS) != 0 ? (ULONG)Sign : 0;
+    Table->Foreign += (Vm->Filter & NDIS_PACKET_TYPE_DIRECTED) != 0 && Vm->Foreign ? (ULONG)Sign : 0;
+}
+
 /* Adds or takes away what Vm means for the table's totals. TableLock held for write. */
 static VOID TableTotals(MUX_TABLE *Table, const MUX_VM *Vm, LONG Sign)
 {
     Table->Private += Vm->Mode == MuxModePrivate ? (ULONG)Sign : 0;
     Table->Bridged += Vm->Mode == MuxModeBridge ? (ULONG)Sign : 0;
-    Table->Promiscuous += (Vm->Filter & NDIS_PACKET_TYPE_PROMISCUOUS) != 0 ? (ULONG)Sign : 0;
+    TableFilters(Table, Vm, Sign);
 }
 
 /* Room is there and the key is not. */
@@ -210,11 +218,10 @@ VOID TableRemove(MUX_BINDING *Binding, MUX_VM *Vm)
     NdisReleaseRWLock(Binding->TableLock, &State);
 }
 
-/* A virtual miniport's packet filter has changed from Old to New. TableLock held for write. */
-VOID TableFilterChanged(MUX_TABLE *Table, ULONG Old, ULONG New)
+/* Gives Vm another packet filter. TableLock held for write. */
+VOID TableFilterChanged(MUX_VM *Vm, ULONG New)
 {
-    BOOLEAN Was = (Old & NDIS_PACKET_TYPE_PROMISCUOUS) != 0;
-    BOOLEAN Is = (New & NDIS_PACKET_TYPE_PROMISCUOUS) != 0;
-
-    Table->Promiscuous = Table->Promiscuous - Was + Is;
+    TableFilters(Vm->Binding->Table, Vm, -1);
+    Vm->Filter = New;
+    TableFilters(Vm->Binding->Table, Vm, 1);
 }

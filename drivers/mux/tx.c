@@ -22,8 +22,8 @@ typedef struct _TX_PASS
 /* Why nothing may be sent now; success if it may. TableLock held (IM-MST-05, IM-PST-05, IM-PWR-07). */
 static NDIS_STATUS TxRefusal(const MUX_VM *Vm)
 {
-    if (MUX_LIKELY(Vm->Running && !Vm->Gone && Vm->Power == NdisDeviceStateD0 &&
-                   Vm->Binding->Running && Vm->Binding->Power == NdisDeviceStateD0))
+    if (MUX_LIKELY(Vm->Open && Vm->Binding->Running &&
+                   Vm->Binding->Power == NdisDeviceStateD0))
     {
         return NDIS_STATUS_SUCCESS;
     }
@@ -201,43 +201,43 @@ static LONG TxInside(TX_PASS *Pass, PNET_BUFFER_LIST Nbl, const MUX_FRAME *First
 static VOID TxCount(TX_PASS *Pass, PNET_BUFFER_LIST Nbl, const MUX_FRAME *Frame)
 {
     PNET_BUFFER NetBuffer = NET_BUFFER_NEXT_NB(NET_BUFFER_LIST_FIRST_NB(Nbl));
+    MUX_TRAFFIC *Traffic = CountersOf(Pass->Counters, Frame->Kind);
 
-    Pass->Counters->OutFrames[Frame->Kind]++;
-    Pass->Counters->OutBytes[Frame->Kind] += Frame->Length;
+    Traffic->OutFrames++;
+    Traffic->OutBytes += Frame->Length;
     for (; MUX_UNLIKELY(NetBuffer != NULL); NetBuffer = NET_BUFFER_NEXT_NB(NetBuffer))
     {
-        Pass->Counters->OutFrames[Frame->Kind]++;
-        Pass->Counters->OutBytes[Frame->Kind] += NET_BUFFER_DATA_LENGTH(NetBuffer);
+        Traffic->OutFrames++;
+        Traffic->OutBytes += NET_BUFFER_DATA_LENGTH(NetBuffer);
     }
 }
 
-/* One NBL. */
-static VOID TxOne(TX_PASS *Pass, PNET_BUFFER_LIST Nbl)
+/* One NBL; Frame is that of its first NET_BUFFER, NULL if that is none. */
+static VOID TxOne(TX_PASS *Pass, PNET_BUFFER_LIST Nbl, MUX_FRAME *Frame)
 {
     MUX_VM *Vm = Pass->Vm;
     BOOLEAN Wire = TRUE;
     LONG Children = 0;
-    MUX_FRAME Frame;
 
-    if (MUX_UNLIKELY(!FrameParse(Nbl, NET_BUFFER_LIST_FIRST_NB(Nbl), &Frame)))
+    if (MUX_UNLIKELY(Frame == NULL))
     {
         StatsOutErrors(Vm, 1);
         TxDone(Pass, Nbl, NDIS_STATUS_INVALID_LENGTH);
         return;
     }
-    if (MUX_UNLIKELY(Frame.InBand && Frame.Vlan != 0 && Vm->VlanId == 0))
+    if (MUX_UNLIKELY(Frame->InBand && Frame->Vlan != 0 && Vm->VlanId == 0))
     {
         StatsOutErrors(Vm, 1); /* nobody chooses a VLAN that was not given to it */
         TxDone(Pass, Nbl, NDIS_STATUS_FAILURE);
         return;
     }
-    Frame.Vlan = Vm->VlanId;
-    Frame.InBand = FALSE;
-    TxCount(Pass, Nbl, &Frame);
+    Frame->Vlan = Vm->VlanId;
+    Frame->InBand = FALSE;
+    TxCount(Pass, Nbl, Frame);
     NET_BUFFER_LIST_STATUS(Nbl) = NDIS_STATUS_SUCCESS;
     if (Vm->Mode == MuxModeBridge && Vm->Binding->Table->Bridged > 1)
     {
-        Children = TxInside(Pass, Nbl, &Frame, &Wire);
+        Children = TxInside(Pass, Nbl, Frame, &Wire);
     }
     if (MUX_LIKELY(Children == 0 && Wire && !(Vm->Binding->InsertTag && Vm->VlanId != 0)))
     {
@@ -261,14 +261,18 @@ static PNET_BUFFER_LIST TxClassify(TX_PASS *Pass, PNET_BUFFER_LIST Nbl)
 
     for (; Nbl != NULL && !Pass->Batch->Full; Nbl = Next)
     {
+        MUX_FRAME Frame;
+
         Next = NET_BUFFER_LIST_NEXT_NBL(Nbl);
         if (Next != NULL)
         {
             MuxPrefetch(NET_BUFFER_LIST_FIRST_NB(Next));
+            MuxPrefetch(Next->Context);
             MuxPrefetch(&NET_BUFFER_LIST_INFO(Next, Ieee8021QNetBufferListInfo));
         }
         Pass->Taken++;
-        TxOne(Pass, Nbl);
+        TxOne(Pass, Nbl,
+              FrameParse(Nbl, NET_BUFFER_LIST_FIRST_NB(Nbl), &Frame) ? &Frame : NULL);
     }
     return Nbl;
 }

@@ -14,22 +14,7 @@ VOID VmLog(NDIS_HANDLE Adapter, ULONG Code, ULONG Detail)
     }
 }
 
-/* Send-side pools belong to the binding; this is what one virtual miniport needs (IM-VMP-19). */
-static NDIS_STATUS VmAllocate(MUX_VM *Vm)
-{
-    SIZE_T Line = 64; /* counters of two processors never share a cache line */
-    SIZE_T Size = Mux.Processors * sizeof(MUX_COUNTERS) + Line;
-
-    Vm->CounterMemory = MuxAllocate(Size, MUX_TAG_VM);
-    if (Vm->CounterMemory == NULL)
-    {
-        return NDIS_STATUS_RESOURCES;
-    }
-    Vm->Counters =
-        (MUX_COUNTERS *)(((ULONG_PTR)Vm->CounterMemory + Line - 1) & ~(ULONG_PTR)(Line - 1));
-    Vm->ReceivePool = BindPool(Vm->Handle, 0);
-    return Vm->ReceivePool != NULL ? NDIS_STATUS_SUCCESS : NDIS_STATUS_RESOURCES;
-}
+#define VM_LINE 64 /* bytes that two processors should not share */
 
 static VOID VmFree(MUX_VM *Vm)
 {
@@ -41,9 +26,26 @@ static VOID VmFree(MUX_VM *Vm)
     {
         NdisFreeNetBufferListPool(Vm->ReceivePool);
     }
-    MuxFree(Vm->CounterMemory);
     MuxFree(Vm->Multicast);
-    MuxFree(Vm);
+    MuxFree(Vm->Memory);
+}
+
+/* The structure on a cache line of its own, and the counters of each processor behind it. */
+static MUX_VM *VmMemory(VOID)
+{
+    SIZE_T Own = (sizeof(MUX_VM) + VM_LINE - 1) & ~(SIZE_T)(VM_LINE - 1);
+    PVOID Memory =
+        MuxAllocate(VM_LINE + Own + Mux.Processors * sizeof(MUX_COUNTERS), MUX_TAG_VM);
+    MUX_VM *Vm;
+
+    if (Memory == NULL)
+    {
+        return NULL;
+    }
+    Vm = (MUX_VM *)(((ULONG_PTR)Memory + VM_LINE - 1) & ~(ULONG_PTR)(VM_LINE - 1));
+    Vm->Memory = Memory;
+    Vm->Counters = (MUX_COUNTERS *)((PUCHAR)Vm + Own);
+    return Vm;
 }
 
 /* NDIS cannot see which adapter below carries us: the row in the interface stack is ours (IM-IFS-02). */
@@ -62,7 +64,7 @@ static NDIS_STATUS VmStackEntry(MUX_VM *Vm)
 
 static MUX_VM *VmCreate(NDIS_HANDLE Handle, MUX_NAME *Name, PNDIS_MINIPORT_INIT_PARAMETERS Init)
 {
-    MUX_VM *Vm = MuxAllocate(sizeof(*Vm), MUX_TAG_VM);
+    MUX_VM *Vm = VmMemory();
 
     if (Vm == NULL)
     {
@@ -117,12 +119,15 @@ NDIS_STATUS VmInitialize(NDIS_HANDLE NdisMiniportHandle, NDIS_HANDLE MiniportDri
         goto freeVm;
     }
     Status = VmConfigure(Vm);
-    if (Status == NDIS_STATUS_SUCCESS)
-    {
-        Status = VmAllocate(Vm);
-    }
     if (Status != NDIS_STATUS_SUCCESS)
     {
+        goto freeVm;
+    }
+    /* Send pools belong to the binding; this is what each one needs (IM-VMP-19). */
+    Vm->ReceivePool = BindPool(NdisMiniportHandle, 0);
+    if (Vm->ReceivePool == NULL)
+    {
+        Status = NDIS_STATUS_RESOURCES;
         VmLog(NdisMiniportHandle, NDIS_ERROR_CODE_OUT_OF_RESOURCES, 2);
         goto freeVm;
     }

@@ -5,21 +5,12 @@
  */
 #include "mux.h"
 
-/*
- * Takes Amount off what Vm has out and completes what waited for it: a pause that the last item held
- * up, a set power that the last send or indication held up. Vm may be gone on return. <= DISPATCH.
- */
-VOID VmOut(MUX_VM *Vm, LONG64 Amount)
+/* VmOut while Vm pauses or sleeps: completes a pause that the last item held up, a set power that the last
+ * send or indication held up. */
+VOID VmOutSlow(MUX_VM *Vm, LONG64 Old, LONG64 New)
 {
-    LONG64 Old = InterlockedExchangeAdd64(&Vm->Out, -Amount);
-    LONG64 New = Old - Amount;
-    NDIS_HANDLE Handle;
+    NDIS_HANDLE Handle = Vm->Handle;
 
-    if (MUX_LIKELY((New & ~MUX_OUT_MASK) == 0))
-    {
-        return;
-    }
-    Handle = Vm->Handle;
     if ((New & MUX_OUT_ASLEEP) != 0 && (New & MUX_OUT_BUSY_MASK) == 0 &&
         (Old & MUX_OUT_BUSY_MASK) != 0)
     {
@@ -29,6 +20,12 @@ VOID VmOut(MUX_VM *Vm, LONG64 Amount)
     {
         NdisMPauseComplete(Handle);
     }
+}
+
+/* The flags that forbid traffic, in one. TableLock held for write. */
+VOID VmOpenChanged(MUX_VM *Vm)
+{
+    Vm->Open = Vm->Running && !Vm->Gone && Vm->Power == NdisDeviceStateD0;
 }
 
 /*
@@ -45,6 +42,7 @@ NDIS_STATUS VmPause(NDIS_HANDLE MiniportAdapterContext,
     UNREFERENCED_PARAMETER(PauseParameters);
     NdisAcquireRWLockWrite(Vm->Binding->TableLock, &State, 0);
     Vm->Running = FALSE;
+    VmOpenChanged(Vm);
     NdisReleaseRWLock(Vm->Binding->TableLock, &State);
     HoldAbort(Vm->Binding, Vm, NULL, NDIS_STATUS_PAUSED);
     Old = InterlockedOr64(&Vm->Out, MUX_OUT_PAUSED);
@@ -86,6 +84,7 @@ NDIS_STATUS VmRestart(NDIS_HANDLE MiniportAdapterContext,
     (VOID)InterlockedAnd64(&Vm->Out, ~MUX_OUT_PAUSED);
     NdisAcquireRWLockWrite(Vm->Binding->TableLock, &State, 0);
     Vm->Running = TRUE;
+    VmOpenChanged(Vm);
     NdisReleaseRWLock(Vm->Binding->TableLock, &State);
     return NDIS_STATUS_SUCCESS;
 }
@@ -107,6 +106,7 @@ BOOLEAN VmSleep(MUX_VM *Vm, NDIS_DEVICE_POWER_STATE Power)
     }
     NdisAcquireRWLockWrite(Vm->Binding->TableLock, &State, 0);
     Vm->Power = Power;
+    VmOpenChanged(Vm);
     Vm->StandingBy = Power != NdisDeviceStateD0;
     NdisReleaseRWLock(Vm->Binding->TableLock, &State);
     if (Power == NdisDeviceStateD0)
@@ -142,6 +142,7 @@ VOID VmPnPEvent(NDIS_HANDLE MiniportAdapterContext, PNET_DEVICE_PNP_EVENT NetDev
     {
         NdisAcquireRWLockWrite(Vm->Binding->TableLock, &State, 0);
         Vm->Gone = TRUE;
+        VmOpenChanged(Vm);
         NdisReleaseRWLock(Vm->Binding->TableLock, &State);
         HoldAbort(Vm->Binding, Vm, NULL, NDIS_STATUS_NOT_ACCEPTED);
     }
@@ -160,6 +161,7 @@ VOID VmShutdown(NDIS_HANDLE MiniportAdapterContext, NDIS_SHUTDOWN_ACTION Shutdow
     {
         NdisAcquireRWLockWrite(Vm->Binding->TableLock, &State, 0);
         Vm->Running = FALSE;
+        VmOpenChanged(Vm);
         NdisReleaseRWLock(Vm->Binding->TableLock, &State);
     }
 }
