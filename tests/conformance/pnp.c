@@ -304,6 +304,13 @@ static void start_inside_bind(struct bnd *b)
     umn__pnp_start_device(dev[0].id, NULL);
 }
 
+static void give_back(struct bnd *b)
+{
+    struct nic *vm = nic_by_guid(dev[0].guid);
+    if (!vm || im_deinitialize(vm) != NDIS_STATUS_SUCCESS)
+        im_cancel(0, dev[0].name);
+}
+
 CONF(im_pnp_05_start_irp_comes_in_a_system_thread_at_passive, NULL, 0)
 {
     tim_devices(1);
@@ -321,6 +328,7 @@ CONF(im_pnp_05_start_irp_comes_in_a_system_thread_at_passive, NULL, 0)
 CONF(im_pnp_05_start_irp_is_not_in_the_requesting_thread, NULL, 0)
 {
     im_script.on_bind = start_inside_bind;
+    im_script.on_unbind = give_back;
     tim_devices(1);
     spy_on_irps("tim0");
     CHECK(world_nic(true) != NULL);

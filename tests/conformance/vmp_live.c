@@ -67,7 +67,8 @@ static void traffic(void *arg)
     while (!stop) {
         send_from(0);
         send_from(2);
-        nic_indicate(n, bytes, frame(bytes, mac_broadcast, mac_other, 0x0800), 2, 0);
+        if (n->running)
+            nic_indicate(n, bytes, frame(bytes, mac_broadcast, mac_other, 0x0800), 2, 0);
         rounds++;
         settle(1);
     }
