@@ -190,6 +190,18 @@ ULONG NTAPI NdisGetSharedDataAlignment(void)
     return 64;
 }
 
+/* There is no hypervisor that a driver could talk to. <= DISPATCH_LEVEL. BUFFER_TOO_SHORT: the header
+ * names less than revision 1. nf-ndis-ndisgethypervisorinfo.md */
+NDIS_STATUS NTAPI NdisGetHypervisorInfo(PNDIS_HYPERVISOR_INFO HypervisorInfo)
+{
+    umn__check_irql(UMN_DISPATCH, "NdisGetHypervisorInfo");
+    if (HypervisorInfo->Header.Size < NDIS_SIZEOF_HYPERVISOR_INFO_REVISION_1)
+        return NDIS_STATUS_BUFFER_TOO_SHORT;
+    HypervisorInfo->Flags = 0;
+    HypervisorInfo->PartitionType = NdisHypervisorPartitionTypeUnknown;
+    return NDIS_STATUS_SUCCESS;
+}
+
 /* The address of an exported NDIS function, or NULL. PASSIVE_LEVEL. nf-ndis-ndisgetroutineaddress.md */
 PVOID NTAPI NdisGetRoutineAddress(PNDIS_STRING NdisRoutineName)
 {

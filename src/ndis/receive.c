@@ -121,10 +121,8 @@ static void NTAPI deliver_one(struct ndis_binding *b, NET_BUFFER_LIST *chain, UL
         return;
     }
     if (all) {
-        for (nbl = chain; nbl; nbl = nbl->Next) {
-            __builtin_prefetch(nbl->FirstNetBuffer); /* what the protocol looks at first */
+        for (nbl = chain; nbl; nbl = nbl->Next)
             n++;
-        }
     } else {
         /* Links are written only where the chain changes. */
         for (nbl = chain; nbl; nbl = next) {

@@ -6,12 +6,20 @@
  */
 #include "ndis/data.h"
 
-static inline ULONG chain_length(const NET_BUFFER_LIST *nbl)
+static NDIS_COLD void NTAPI foreign_source(struct ndis_binding *b, NET_BUFFER_LIST *nbl)
+{
+    umn__report("NBL-07", 0, "NdisSendNetBufferLists: SourceHandle is not the binding handle of %s "
+                             "(IM-SND-05)", b->protocol->service);
+    nbl->SourceHandle = b; /* else its completion would go astray */
+}
+
+static inline ULONG chain_length(struct ndis_binding *b, NET_BUFFER_LIST *nbl)
 {
     ULONG n = 0;
 
-    for (; nbl; nbl = nbl->Next)
-        n++;
+    for (; nbl; nbl = nbl->Next, n++)
+        if (unlikely(nbl->SourceHandle != b))
+            foreign_source(b, nbl);
     return n;
 }
 
@@ -64,7 +72,7 @@ void NTAPI NdisSendNetBufferLists(NDIS_HANDLE NdisBindingHandle, PNET_BUFFER_LIS
                                SendFlags & NDIS_SEND_FLAGS_DISPATCH_LEVEL, false,
                                "NdisSendNetBufferLists");
     else
-        n = chain_length(chain);
+        n = chain_length(b, chain);
     if (unlikely(!n))
         return;
     if (unlikely(!ndis__gate_enter(&b->tx_gate, &slot))) {
