@@ -27,6 +27,7 @@ static inline void mux_stack_vm(struct mux_stack *s)
     s->top = proto_on(0, s->guid);
     CHECK(s->nic != NULL);
     CHECK(s->top != NULL);
+    CHECK_STR(adapter_state(world_nic_guid(0)), "Running");
     CHECK_STR(adapter_state(s->guid), "Running");
     CHECK_STR(binding_state(s->guid, "tproto0"), "Running");
 }
@@ -54,6 +55,20 @@ static inline struct ndis_binding *lower_binding(const char *service, const char
                 return b;
         }
     return NULL;
+}
+
+/* A dead handle is a stale one (HandleType) or, where the library remembers it, a closed binding
+ * (ST-08) or a halted adapter (ST-13). */
+static inline void expect_dead_handles(void)
+{
+    conf_expect("HandleType");
+    conf_expect("ST-08");
+    conf_expect("ST-13");
+}
+static inline unsigned dead_handles(void)
+{
+    return umn__report_count_rule("HandleType") + umn__report_count_rule("ST-08") +
+           umn__report_count_rule("ST-13");
 }
 
 static inline void join(struct umn_ctx *ctx)

@@ -322,7 +322,7 @@ static void use_dead_handle(struct bnd *b)
 
 CONF(im_unb_07_handle_is_dead_in_close_complete, NULL, 0)
 {
-    conf_expect("HandleType");
+    expect_dead_handles();
     umn__ndis_settings.async_close = true;
     oid_after_close = unbind_after_close = NDIS_STATUS_SUCCESS;
     proto_script.on_close_complete = use_dead_handle;
@@ -334,14 +334,14 @@ CONF(im_unb_07_handle_is_dead_in_close_complete, NULL, 0)
     CHECK_LOGGED("tproto0.close.complete", 1);
     CHECK(oid_after_close != NDIS_STATUS_SUCCESS);
     CHECK(unbind_after_close != NDIS_STATUS_SUCCESS);
-    CHECK_EQ(umn__report_count_rule("HandleType"), 2);
+    CHECK_EQ(dead_handles(), 2);
     CHECK_EQ(nics[0].last_oid, OID_GEN_CURRENT_PACKET_FILTER);
     CHECK(nics[0].oids <= oids + 1); /* NDIS takes the filter back; nothing else came through */
 }
 
 CONF(im_unb_07_handle_is_dead_after_the_unbind, NULL, CONF_NO_SWEEP)
 {
-    conf_expect("HandleType");
+    expect_dead_handles();
     struct bnd *b = bound();
     CHECK_OK();
     struct bnd copy = *b;
@@ -349,13 +349,13 @@ CONF(im_unb_07_handle_is_dead_after_the_unbind, NULL, CONF_NO_SWEEP)
     CHECK_EQ(umn__netcfg_unbind("tproto0", world_nic_guid(0)), 0);
     CHECK(proto_oid(&copy, NdisRequestQueryInformation, OID_GEN_VENDOR_ID, &id, 4, NULL) !=
           NDIS_STATUS_SUCCESS);
-    CHECK_EQ(umn__report_count_rule("HandleType"), 1);
+    CHECK_EQ(dead_handles(), 1);
     NdisCancelSendNetBufferLists(copy.handle, &copy);
-    CHECK_EQ(umn__report_count_rule("HandleType"), 2);
+    CHECK_EQ(dead_handles(), 2);
     NdisCancelOidRequest(copy.handle, &copy);
-    CHECK_EQ(umn__report_count_rule("HandleType"), 3);
+    CHECK_EQ(dead_handles(), 3);
     NdisSendNetBufferLists(copy.handle, NULL, NDIS_DEFAULT_PORT_NUMBER, 0);
-    CHECK_EQ(umn__report_count_rule("HandleType"), 4);
+    CHECK_EQ(dead_handles(), 4);
 }
 
 /* ---- IM-UNB-11: NdisUnbindAdapter
