@@ -169,7 +169,7 @@ CONF(im_ini_11_no_rss_and_full_statistics, "IM-OFF-02", 0)
     CHECK(a->attr.general.RecvScaleCapabilities == NULL);
     struct bnd *b = proto_on(0, dev[0].guid);
     struct nic *n = nic_by_guid(world_nic_guid(0));
-    CHECK(b && n);
+    CHECK(b && n && n->running);
     CHECK(proto_send(b, bytes, frame(bytes, mac_other, b->params.CurrentMacAddress, 0x0800), 3));
     CHECK(nic_indicate(n, bytes, frame(bytes, mac_broadcast, mac_other, 0x0800), 2, 0));
     settle(10);
@@ -304,7 +304,7 @@ CONF(im_ini_12_no_receive_before_a_filter_is_set, "IM-RCV-08", 0)
     CHECK_OK();
     settle(10);
     struct bnd *b = proto_on(0, world_nic_guid(0));
-    CHECK(b && b->running);
+    CHECK(b && b->running && n->running);
     CHECK_EQ(n->packet_filter, 0);
     CHECK_EQ(n->multicast_count, 0);
     CHECK(nic_indicate(n, bytes, frame(bytes, mac_broadcast, mac_other, 0x0800), 3, 0));
@@ -316,6 +316,7 @@ CONF(im_ini_12_no_receive_before_a_filter_is_set, "IM-RCV-08", 0)
         proto_oid(b, NdisRequestSetInformation, OID_GEN_CURRENT_PACKET_FILTER, &filter, 4, NULL),
         NDIS_STATUS_SUCCESS);
     CHECK_EQ(n->packet_filter, NDIS_PACKET_TYPE_BROADCAST);
+    CHECK(n->running);
     CHECK(nic_indicate(n, bytes, frame(bytes, mac_broadcast, mac_other, 0x0800), 3, 0));
     settle(10);
     CHECK_EQ(b->received, 3);
@@ -342,7 +343,7 @@ CONF(im_ini_12_filter_is_zero_again_after_a_restart_of_the_device, NULL, 0)
     settle(10);
     struct nic *n = nic_by_guid(world_nic_guid(0));
     b = proto_on(0, world_nic_guid(0));
-    CHECK(n && b && b->running);
+    CHECK(n && b && b->running && n->running);
     CHECK_EQ(n->packet_filter, 0);
     CHECK_EQ(n->multicast_count, 0);
     CHECK(nic_indicate(n, bytes, frame(bytes, mac_broadcast, mac_other, 0x0800), 1, 0));
