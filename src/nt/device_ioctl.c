@@ -9,8 +9,8 @@
 #include "nt/umhost.h"
 #include "plat/plat.h"
 
-NTSTATUS umn__device_ioctl(const char *name, uint32_t code, const void *in, size_t in_len, void *out,
-                           size_t out_len, size_t *returned)
+NTSTATUS umn__device_ioctl(const char *name, uint32_t code, const void *in, size_t in_len,
+                           void *out, size_t out_len, size_t *returned)
 {
     WCHAR *wide;
     UNICODE_STRING device_name;
@@ -27,7 +27,8 @@ NTSTATUS umn__device_ioctl(const char *name, uint32_t code, const void *in, size
     if (!wide)
         return STATUS_INSUFFICIENT_RESOURCES;
     umn__us_init(&device_name, wide);
-    status = IoGetDeviceObjectPointer(&device_name, FILE_READ_DATA | FILE_WRITE_DATA, &file, &device);
+    status =
+        IoGetDeviceObjectPointer(&device_name, FILE_READ_DATA | FILE_WRITE_DATA, &file, &device);
     plat_free(wide);
     if (!NT_SUCCESS(status))
         return status;

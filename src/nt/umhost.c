@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * <umhost.h> for drivers that touch the host: watches and poll routines as thin covers of src/sched,
- * messages for people, and the news that a device's hardware is gone. The covers exist because a
- * driver's callback is NTAPI and the scheduler's is not. No lock; hooks change only while no driver
- * runs. Watch and poll callbacks run at DISPATCH_LEVEL, the calls themselves as each comment in
- * umhost.h says.
+ * <umhost.h> for drivers that touch the host: watches and poll routines as thin covers of
+ * src/sched, messages for people, and the news that a device's hardware is gone. The covers exist
+ * because a driver's callback is NTAPI and the scheduler's is not. No lock; hooks change only while
+ * no driver runs. Watch and poll callbacks run at DISPATCH_LEVEL, the calls themselves as each
+ * comment in umhost.h says.
  */
 #include "nt/umhost.h"
 
@@ -76,8 +76,8 @@ NTSTATUS NTAPI UmhWatch(int Descriptor, ULONG Events, ULONG Processor, UMH_READY
     w->context = Context;
     /* Out before the first callback can run: Ready may call UmhSetEvents on it. */
     *Watch = w;
-    error = umn__watch_add(&w->watch, Descriptor, Events, Processor % umn__cpu_count(), watch_ready,
-                           w);
+    error =
+        umn__watch_add(&w->watch, Descriptor, Events, Processor % umn__cpu_count(), watch_ready, w);
     if (error) {
         *Watch = NULL;
         plat_free(w);
@@ -134,7 +134,8 @@ void NTAPI UmhRemovePoll(PUMH_POLL Poll)
     plat_free(Poll);
 }
 
-/* ---- messages ---------------------------------------------------------------------------------- */
+/* ---- messages ----------------------------------------------------------------------------------
+ */
 
 /* A text under construction; what does not fit is cut off. */
 struct text {
