@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * NET_BUFFER_LISTs that describe the data of others: clones, fragments, reassembled lists. They share
- * the data, have MDLs of their own, no context, and no parent pointer: the driver sets that and
- * counts children (question 36, IM-NBL-05). Owns the internal pools. <= DISPATCH_LEVEL, no lock.
+ * NET_BUFFER_LISTs that describe the data of others: clones, fragments, reassembled lists. They
+ * share the data, have MDLs of their own, no context, and no parent pointer: the driver sets that
+ * and counts children (question 36, IM-NBL-05). Owns the internal pools. <= DISPATCH_LEVEL, no
+ * lock.
  */
 #include "ndis/data.h"
 
-/* ---- internal pools, published once -------------------------------------------------------------- */
+/* ---- internal pools, published once
+ * -------------------------------------------------------------- */
 
 #define CLONE_TAG 0x6e6c4355u /* 'UCln' */
 static struct ndis_pool *nbl_pool, *nb_pool, *mdl_pool, *share_pool;
@@ -15,8 +17,8 @@ static NDIS_COLD struct ndis_pool *publish(struct ndis_pool **where, struct ndis
 {
     struct ndis_pool *there = NULL;
 
-    if (!made || __atomic_compare_exchange_n(where, &there, made, false, __ATOMIC_ACQ_REL,
-                                             __ATOMIC_ACQUIRE))
+    if (!made ||
+        __atomic_compare_exchange_n(where, &there, made, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
         return made;
     ndis__pool_destroy(made, "NDIS");
     return there;
@@ -26,39 +28,43 @@ struct ndis_pool *ndis__internal_nbl_pool(void)
 {
     struct ndis_pool *p = __atomic_load_n(&nbl_pool, __ATOMIC_ACQUIRE);
 
-    return likely(p != NULL) ? p : publish(&nbl_pool, ndis__pool_create(NDIS_POOL_NBL, true, 0, 0,
-                                                                        CLONE_TAG, false));
+    return likely(p != NULL)
+               ? p
+               : publish(&nbl_pool, ndis__pool_create(NDIS_POOL_NBL, true, 0, 0, CLONE_TAG, false));
 }
 
 struct ndis_pool *ndis__internal_nb_pool(void)
 {
     struct ndis_pool *p = __atomic_load_n(&nb_pool, __ATOMIC_ACQUIRE);
 
-    return likely(p != NULL) ? p : publish(&nb_pool, ndis__pool_create(NDIS_POOL_NB, false, 0, 0,
-                                                                       CLONE_TAG, false));
+    return likely(p != NULL)
+               ? p
+               : publish(&nb_pool, ndis__pool_create(NDIS_POOL_NB, false, 0, 0, CLONE_TAG, false));
 }
 
 struct ndis_pool *ndis__internal_mdl_pool(void)
 {
     struct ndis_pool *p = __atomic_load_n(&mdl_pool, __ATOMIC_ACQUIRE);
 
-    return likely(p != NULL) ? p : publish(&mdl_pool, ndis__pool_create(NDIS_POOL_MDL, false, 0,
-                                                                        NDIS_MDL_SPAN, CLONE_TAG,
-                                                                        false));
+    return likely(p != NULL)
+               ? p
+               : publish(&mdl_pool, ndis__pool_create(NDIS_POOL_MDL, false, 0, NDIS_MDL_SPAN,
+                                                      CLONE_TAG, false));
 }
 
 struct ndis_pool *ndis__internal_share_pool(void)
 {
     struct ndis_pool *p = __atomic_load_n(&share_pool, __ATOMIC_ACQUIRE);
 
-    return likely(p != NULL) ? p : publish(&share_pool, ndis__pool_create(NDIS_POOL_SHARE, false, 0,
-                                                                          0, CLONE_TAG, false));
+    return likely(p != NULL) ? p
+                             : publish(&share_pool, ndis__pool_create(NDIS_POOL_SHARE, false, 0, 0,
+                                                                      CLONE_TAG, false));
 }
 
 /* Every derived list must be freed by now; what is not, is reported. */
 void ndis__dp_stop(void)
 {
-    struct ndis_pool **all[] = { &nbl_pool, &nb_pool, &mdl_pool, &share_pool };
+    struct ndis_pool **all[] = {&nbl_pool, &nb_pool, &mdl_pool, &share_pool};
 
     for (unsigned i = 0; i < 4; i++) {
         if (*all[i])
@@ -67,13 +73,14 @@ void ndis__dp_stop(void)
     }
 }
 
-/* ---- building -------------------------------------------------------------------------------------- */
+/* ---- building
+ * -------------------------------------------------------------------------------------- */
 
 struct builder {
     NET_BUFFER_LIST *nbl;
-    NET_BUFFER *spare;        /* the preallocated NB of the NBL, until it is used */
+    NET_BUFFER *spare; /* the preallocated NB of the NBL, until it is used */
     NET_BUFFER **link;
-    NDIS_HANDLE nb_pool;      /* NULL: the internal one */
+    NDIS_HANDLE nb_pool; /* NULL: the internal one */
 };
 
 static bool begin(struct builder *b, NDIS_HANDLE nbl_handle, NDIS_HANDLE nb_handle, uint32_t flags)
@@ -137,12 +144,14 @@ static bool is_derived(NET_BUFFER_LIST *nbl, uint32_t flags, const char *functio
     return false;
 }
 
-/* ---- clones ------------------------------------------------------------------------------------------ */
+/* ---- clones
+ * ------------------------------------------------------------------------------------------ */
 
 /*
  * An NBL over the data of OriginalNetBufferList, NB by NB, from the start of the used data on. New
- * MDLs, or the original ones with NDIS_CLONE_FLAGS_USE_ORIGINAL_MDLS. Pool handles may be NULL. NULL:
- * no memory. The original must live as long. nf-nblapi-ndisallocateclonenetbufferlist.md, IM-NBL-04
+ * MDLs, or the original ones with NDIS_CLONE_FLAGS_USE_ORIGINAL_MDLS. Pool handles may be NULL.
+ * NULL: no memory. The original must live as long. nf-nblapi-ndisallocateclonenetbufferlist.md,
+ * IM-NBL-04
  */
 NET_BUFFER_LIST *NTAPI NdisAllocateCloneNetBufferList(NET_BUFFER_LIST *OriginalNetBufferList,
                                                       NDIS_HANDLE NetBufferListPoolHandle,
@@ -188,7 +197,8 @@ void NTAPI NdisFreeCloneNetBufferList(NET_BUFFER_LIST *CloneNetBufferList, ULONG
         release(CloneNetBufferList, !original);
 }
 
-/* ---- fragments ---------------------------------------------------------------------------------------- */
+/* ---- fragments
+ * ---------------------------------------------------------------------------------------- */
 
 static bool fragment_nb(struct builder *b, const NET_BUFFER *from, ULONG start, ULONG maximum,
                         ULONG delta, ULONG backfill)
@@ -214,14 +224,16 @@ static bool fragment_nb(struct builder *b, const NET_BUFFER *from, ULONG start, 
 }
 
 /*
- * An NBL that cuts the data of each NB, from StartOffset on, into NBs of at most MaximumLength bytes,
- * each retreated by DataOffsetDelta. NULL: no memory or MaximumLength 0.
+ * An NBL that cuts the data of each NB, from StartOffset on, into NBs of at most MaximumLength
+ * bytes, each retreated by DataOffsetDelta. NULL: no memory or MaximumLength 0.
  * nf-nblapi-ndisallocatefragmentnetbufferlist.md
  */
-NET_BUFFER_LIST *NTAPI NdisAllocateFragmentNetBufferList(
-    NET_BUFFER_LIST *OriginalNetBufferList, NDIS_HANDLE NetBufferListPool,
-    NDIS_HANDLE NetBufferPool, ULONG StartOffset, ULONG MaximumLength, ULONG DataOffsetDelta,
-    ULONG DataBackFill, ULONG AllocateFragmentFlags)
+NET_BUFFER_LIST *NTAPI NdisAllocateFragmentNetBufferList(NET_BUFFER_LIST *OriginalNetBufferList,
+                                                         NDIS_HANDLE NetBufferListPool,
+                                                         NDIS_HANDLE NetBufferPool,
+                                                         ULONG StartOffset, ULONG MaximumLength,
+                                                         ULONG DataOffsetDelta, ULONG DataBackFill,
+                                                         ULONG AllocateFragmentFlags)
 {
     struct builder b;
 
@@ -251,7 +263,8 @@ void NTAPI NdisFreeFragmentNetBufferList(NET_BUFFER_LIST *FragmentNetBufferList,
     release(FragmentNetBufferList, true);
 }
 
-/* ---- reassembled lists ---------------------------------------------------------------------------------- */
+/* ---- reassembled lists
+ * ---------------------------------------------------------------------------------- */
 
 static bool join(NET_BUFFER *nb, const NET_BUFFER_LIST *source, ULONG start)
 {
@@ -288,9 +301,8 @@ NET_BUFFER_LIST *NTAPI NdisAllocateReassembledNetBufferList(
         return NULL;
     nb = next_nb(&b);
     if (nb && join(nb, FragmentNetBufferList, StartOffset) &&
-        (!DataOffsetDelta ||
-         NdisRetreatNetBufferDataStart(nb, DataOffsetDelta, DataBackFill, NULL) ==
-             NDIS_STATUS_SUCCESS))
+        (!DataOffsetDelta || NdisRetreatNetBufferDataStart(nb, DataOffsetDelta, DataBackFill,
+                                                           NULL) == NDIS_STATUS_SUCCESS))
         return b.nbl;
     release(b.nbl, true);
     return NULL;

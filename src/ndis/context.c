@@ -67,7 +67,8 @@ void ndis__context_drop(struct ndis_pool *pool, NET_BUFFER_LIST *nbl)
 
         umn__report("NblContext", 0,
                     "NdisFreeNetBufferList: context space from NdisAllocateNetBufferListContext "
-                    "was not released (%u bytes)", c->Size - c->Offset);
+                    "was not released (%u bytes)",
+                    c->Size - c->Offset);
         nbl->Context = c->Next;
         plat_free(c);
     }
@@ -101,8 +102,8 @@ NDIS_STATUS NTAPI NdisAllocateNetBufferListContext(NET_BUFFER_LIST *NetBufferLis
     return NDIS_STATUS_SUCCESS;
 }
 
-/* Gives ContextSize bytes back; a structure that NdisAllocateNetBufferListContext made goes with its
- * last byte. <= DISPATCH_LEVEL. nf-nblapi-ndisfreenetbufferlistcontext.md */
+/* Gives ContextSize bytes back; a structure that NdisAllocateNetBufferListContext made goes with
+ * its last byte. <= DISPATCH_LEVEL. nf-nblapi-ndisfreenetbufferlistcontext.md */
 void NTAPI NdisFreeNetBufferListContext(NET_BUFFER_LIST *NetBufferList, USHORT ContextSize)
 {
     NET_BUFFER_LIST_CONTEXT *c = NetBufferList->Context;

@@ -21,7 +21,8 @@
  * (umn__ndis_verify). Read when a pool is made, and per batch or per NBL on the data path. */
 extern bool ndis__verify;
 
-/* ---- blocks and pools: pool.c ------------------------------------------------------------------- */
+/* ---- blocks and pools: pool.c -------------------------------------------------------------------
+ */
 /*
  * A block as the pool hands it out; offsets in struct ndis_pool, each part on a cache line border:
  *
@@ -33,7 +34,7 @@ extern bool ndis__verify;
 #define NDIS_BLOCK_LIVE 0x4556494cu /* 'LIVE' */
 #define NDIS_BLOCK_FREE 0x45455246u /* 'FREE' */
 enum ndis_block_flags {
-    NDIS_BLOCK_CLONE = 1,         /* NdisAllocateCloneNetBufferList */
+    NDIS_BLOCK_CLONE = 1,          /* NdisAllocateCloneNetBufferList */
     NDIS_BLOCK_CLONE_ORIGINAL = 2, /* the same with NDIS_CLONE_FLAGS_USE_ORIGINAL_MDLS */
     NDIS_BLOCK_FRAGMENT = 4,
     NDIS_BLOCK_REASSEMBLED = 8,
@@ -42,8 +43,8 @@ enum ndis_block_flags {
 struct ndis_tail {
     uint32_t state; /* LIVE or FREE */
     uint16_t flags; /* enum ndis_block_flags */
-    /* Verify only: how many stacks hold the NBL as a send / as a receive (an intermediate driver may
-     * pass on the same NBL). */
+    /* Verify only: how many stacks hold the NBL as a send / as a receive (an intermediate driver
+     * may pass on the same NBL). */
     uint8_t sent, received;
     union {
         void *next;                       /* free: next block of the central list */
@@ -65,7 +66,8 @@ enum ndis_pool_kind {
     NDIS_POOL_MDL = 0x504c444d,
     NDIS_POOL_SHARE = 0x50524853, /* struct ndis_share, receive.c */
 };
-#define NDIS_MAGAZINE 192u /* three refills of 64: a batch can go and come back without the lock */
+#define NDIS_MAGAZINE 192u /* three refills of 64: a batch can go and come back without the lock   \
+                            */
 struct ndis_magazine {
     uint32_t count;
     void *block[NDIS_MAGAZINE - 1];
@@ -73,17 +75,17 @@ struct ndis_magazine {
 
 /* A per-vCPU magazine is touched only at DISPATCH_LEVEL on its vCPU; the rest under `lock`. */
 struct ndis_pool {
-    uint32_t kind;       /* enum ndis_pool_kind; first, so that a wrong handle is seen */
+    uint32_t kind; /* enum ndis_pool_kind; first, so that a wrong handle is seen */
     uint8_t protocol_id;
-    bool with_nb;        /* NBL pools: an NB in each block */
-    bool cached;         /* slabs and magazines; else each block is allocated on its own (verify) */
-    bool dead;           /* freed by its owner with blocks still out */
+    bool with_nb; /* NBL pools: an NB in each block */
+    bool cached;  /* slabs and magazines; else each block is allocated on its own (verify) */
+    bool dead;    /* freed by its owner with blocks still out */
     uint32_t context_size, data_size;
     uint32_t size, tail, nb, context, mdl, data; /* block size and offsets in it */
     uint32_t tag;
     struct ndis_magazine *magazine; /* [umn__cpu_count()] */
     struct umn_mutex lock;
-    void *free;          /* central list */
+    void *free;                 /* central list */
     uint32_t free_count, total; /* blocks on it / blocks in slabs, or blocks out if not cached */
     void *slabs;
     void *quarantine[32]; /* !cached: freed last, poisoned */
@@ -146,13 +148,15 @@ static inline void ndis__block_free(struct ndis_pool *pool, void *block)
 /* The largest span whose MDL comes from the pool: a 64 KB segment and its headers. */
 #define NDIS_MDL_SPAN (17u * PAGE_SIZE)
 
-/* ---- internal pools, made on first use, freed by ndis__dp_stop: clone.c --------------------------- */
+/* ---- internal pools, made on first use, freed by ndis__dp_stop: clone.c
+ * --------------------------- */
 struct ndis_pool *ndis__internal_nbl_pool(void); /* with NBs; NULL: no memory */
 struct ndis_pool *ndis__internal_nb_pool(void);
 struct ndis_pool *ndis__internal_mdl_pool(void);
 struct ndis_pool *ndis__internal_share_pool(void);
 
-/* ---- nb.c, mdl.c, context.c -------------------------------------------------------------------------- */
+/* ---- nb.c, mdl.c, context.c
+ * -------------------------------------------------------------------------- */
 /* Fills an NB whose MDL chain starts at mdl; the offset may lie in any MDL of the chain. */
 void NTAPI ndis__nb_set(NET_BUFFER *nb, MDL *mdl, ULONG offset, ULONG length);
 /* Copies `length` bytes from the data start + offset; returns what was there to copy. */
@@ -173,11 +177,12 @@ static inline void *ndis__mdl_va(const MDL *mdl)
     return mdl->MappedSystemVa;
 }
 
-/* ---- filter.c, receive.c, loopback.c, verify.c ------------------------------------------------------- */
+/* ---- filter.c, receive.c, loopback.c, verify.c
+ * ------------------------------------------------------- */
 /*
  * One indicated NBL that several bindings have got, or a looped-back copy. NdisReserved[0] of the
- * original and of each clone points here; `saved` are the original's, which may belong to a share of
- * the adapter below (an intermediate driver may indicate the NBL that it got).
+ * original and of each clone points here; `saved` are the original's, which may belong to a share
+ * of the adapter below (an intermediate driver may indicate the NBL that it got).
  */
 struct ndis_share {
     struct ndis_adapter *adapter;
@@ -220,14 +225,18 @@ static inline bool ndis__filter_quick(const struct ndis_binding *b, const struct
 }
 
 enum ndis_verify_what {
-    NDIS_VERIFY_SEND, NDIS_VERIFY_SEND_COMPLETE, NDIS_VERIFY_RECEIVE, NDIS_VERIFY_RETURN
+    NDIS_VERIFY_SEND,
+    NDIS_VERIFY_SEND_COMPLETE,
+    NDIS_VERIFY_RECEIVE,
+    NDIS_VERIFY_RETURN
 };
-/* Checks a chain that a driver hands over; takes out of *chain what must not go on. Returns how many
- * are left. function: the name for reports. flag_dispatch: the driver said DISPATCH_LEVEL. */
+/* Checks a chain that a driver hands over; takes out of *chain what must not go on. Returns how
+ * many are left. function: the name for reports. flag_dispatch: the driver said DISPATCH_LEVEL. */
 ULONG ndis__verify_chain(enum ndis_verify_what what, NDIS_HANDLE handle, NET_BUFFER_LIST **chain,
                          bool flag_dispatch, bool lent, const char *function);
 
-/* ---- handles on the data path: no table, no lock ------------------------------------------------------ */
+/* ---- handles on the data path: no table, no lock
+ * ------------------------------------------------------ */
 static inline bool ndis__quick(NDIS_HANDLE handle, enum ndis_kind kind, const char *function)
 {
     return likely(handle && ((struct ndis_object *)handle)->kind == (uint32_t)kind) ||

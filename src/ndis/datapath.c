@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The data path's part in the life of adapters and bindings: made with them, opened at restart, shut at
- * pause, freed with the handle's memory. Called by the control path inside an operation on the adapter
- * (stack.c), PASSIVE_LEVEL, no lock held.
+ * The data path's part in the life of adapters and bindings: made with them, opened at restart,
+ * shut at pause, freed with the handle's memory. Called by the control path inside an operation on
+ * the adapter (stack.c), PASSIVE_LEVEL, no lock held.
  */
 #include "ndis/data.h"
 #include "ndis/oid.h"

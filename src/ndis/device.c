@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Control devices of miniport drivers (NdisRegisterDeviceEx). NDIS owns the dispatch table of a
- * driver that registers a miniport, so that requests are routed by device: those of a control device go
- * to the functions registered with it, others to what stood in the table before. PASSIVE_LEVEL; no
- * lock: the driver registers and deregisters its devices one after the other.
+ * driver that registers a miniport, so that requests are routed by device: those of a control
+ * device go to the functions registered with it, others to what stood in the table before.
+ * PASSIVE_LEVEL; no lock: the driver registers and deregisters its devices one after the other.
  */
 #include "ndis/data.h"
 
@@ -94,10 +94,10 @@ static NTSTATUS make_link(struct ndis_device *d, const UNICODE_STRING *link, UNI
 }
 
 /*
- * Makes a named device whose requests go to DeviceObjectAttributes->MajorFunctions, with ExtensionSize
- * bytes for the driver. *NdisDeviceHandle is for NdisDeregisterDeviceEx. NOT_SUPPORTED: NdisHandle is
- * no miniport driver's; BAD_VERSION: the header; else the NTSTATUS of creating device or link.
- * PASSIVE_LEVEL. nf-ndis-ndisregisterdeviceex.md
+ * Makes a named device whose requests go to DeviceObjectAttributes->MajorFunctions, with
+ * ExtensionSize bytes for the driver. *NdisDeviceHandle is for NdisDeregisterDeviceEx.
+ * NOT_SUPPORTED: NdisHandle is no miniport driver's; BAD_VERSION: the header; else the NTSTATUS of
+ * creating device or link. PASSIVE_LEVEL. nf-ndis-ndisregisterdeviceex.md
  */
 NDIS_STATUS NTAPI NdisRegisterDeviceEx(NDIS_HANDLE NdisHandle,
                                        PNDIS_DEVICE_OBJECT_ATTRIBUTES DeviceObjectAttributes,

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Packet filters, multicast lists and lookahead: each binding has its own, the miniport gets what they
- * come to together (IM-OID-16, IM-OID-17). A set is a plan of oid.c: computed when its turn in the
- * adapter's queue comes, committed when the miniport has accepted. The queue makes changes of one
- * adapter serial; the data path reads packet_filter without a lock and the list under
+ * Packet filters, multicast lists and lookahead: each binding has its own, the miniport gets what
+ * they come to together (IM-OID-16, IM-OID-17). A set is a plan of oid.c: computed when its turn in
+ * the adapter's queue comes, committed when the miniport has accepted. The queue makes changes of
+ * one adapter serial; the data path reads packet_filter without a lock and the list under
  * binding->multicast_lock (leaf). `ndis.lock` (leaf) guards the walk over an adapter's bindings.
  */
 #include "ndis/data.h"
@@ -13,18 +13,19 @@
 
 struct filter_plan {
     struct ndis_oid_plan plan;
-    uint32_t own, all;     /* filter or lookahead: of the binding, of all bindings */
-    uint64_t *list;        /* multicast: the binding's new list */
+    uint32_t own, all; /* filter or lookahead: of the binding, of all bindings */
+    uint64_t *list;    /* multicast: the binding's new list */
     unsigned count;
-    uint64_t *united;      /* the miniport's new list, sorted, without repetition */
+    uint64_t *united; /* the miniport's new list, sorted, without repetition */
     unsigned united_count;
-    uint8_t (*wire)[6];    /* the same as the miniport reads it */
+    uint8_t (*wire)[6]; /* the same as the miniport reads it */
 };
 
 #define ADDRESS(entry) ((entry)&NDIS_MAC_MASK)
 #define ONCE (1ull << 48)
 
-/* ---- the data path's view -------------------------------------------------------------------------- */
+/* ---- the data path's view
+ * -------------------------------------------------------------------------- */
 
 bool ndis__frame_dest_slow(const NET_BUFFER_LIST *nbl, uint64_t *dest)
 {
@@ -82,7 +83,8 @@ bool ndis__filter_accepts(const struct ndis_binding *b, const struct ndis_adapte
     return ndis__filter_dest(b, a, mac_value(destination));
 }
 
-/* ---- what the bindings come to together --------------------------------------------------------------- */
+/* ---- what the bindings come to together
+ * --------------------------------------------------------------- */
 
 static bool filters_looped(uint32_t filter)
 {
@@ -194,7 +196,8 @@ static NDIS_STATUS unite_lists(struct ndis_adapter *a, const struct ndis_binding
     return NDIS_STATUS_PENDING;
 }
 
-/* ---- committing ------------------------------------------------------------------------------------------ */
+/* ---- committing
+ * ------------------------------------------------------------------------------------------ */
 
 static void plan_free(struct filter_plan *p)
 {
@@ -278,7 +281,8 @@ static NDIS_STATUS multicast_done(struct ndis_oid_item *item, struct ndis_oid_pl
     return status;
 }
 
-/* ---- planning ---------------------------------------------------------------------------------------------- */
+/* ---- planning
+ * ---------------------------------------------------------------------------------------------- */
 
 static void plan_below(struct ndis_oid_item *item, struct filter_plan *p, NDIS_OID oid,
                        void *buffer, UINT length)
@@ -446,13 +450,15 @@ NDIS_STATUS ndis__filter_plan(struct ndis_oid_item *item)
     }
 }
 
-/* ---- the control path's side -------------------------------------------------------------------------------- */
+/* ---- the control path's side
+ * -------------------------------------------------------------------------------- */
 
-/* A closing binding wants nothing any more, whatever the miniport makes of the new union. PASSIVE. */
+/* A closing binding wants nothing any more, whatever the miniport makes of the new union. PASSIVE.
+ */
 void ndis__filter_binding_gone(struct ndis_binding *b)
 {
     uint32_t none = 0, length = 4;
-    struct filter_plan nothing = { .count = 0 };
+    struct filter_plan nothing = {.count = 0};
 
     if (b->packet_filter)
         ndis__oid_issue(b->adapter, b, NdisRequestSetInformation, OID_GEN_CURRENT_PACKET_FILTER,

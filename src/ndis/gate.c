@@ -34,11 +34,12 @@ static void wake(struct umn_ctx **waiter)
     umn__unlock(&waiters);
 }
 
-/* ---- gates -------------------------------------------------------------------------------------- */
+/* ---- gates --------------------------------------------------------------------------------------
+ */
 
 int ndis__gate_init(struct ndis_gate *g)
 {
-    *g = (struct ndis_gate){ 0 };
+    *g = (struct ndis_gate){0};
     return 0;
 }
 
@@ -94,7 +95,8 @@ void ndis__gate_close(struct ndis_gate *g)
     set_waiter(&g->waiter, NULL);
 }
 
-/* ---- outstanding --------------------------------------------------------------------------------- */
+/* ---- outstanding
+ * --------------------------------------------------------------------------------- */
 
 void ndis__out_add(struct ndis_outstanding *o, int64_t n)
 {
@@ -121,11 +123,12 @@ void ndis__out_wait(struct ndis_outstanding *o, const char *why)
     set_waiter(&o->waiter, NULL);
 }
 
-/* ---- completions ----------------------------------------------------------------------------------- */
+/* ---- completions
+ * ----------------------------------------------------------------------------------- */
 
 void ndis__completion_init(struct ndis_completion *c)
 {
-    *c = (struct ndis_completion){ 0 };
+    *c = (struct ndis_completion){0};
 }
 
 bool ndis__completion_finish(struct ndis_completion *c, NDIS_STATUS status)

@@ -22,8 +22,8 @@ int umn__ndis_oid(const char *adapter, NDIS_REQUEST_TYPE type, NDIS_OID oid, voi
 int umn__ndis_statistics(const char *adapter, NDIS_STATISTICS_INFO *out)
 {
     NDIS_STATISTICS_INFO info = {
-        .Header = { NDIS_OBJECT_TYPE_DEFAULT, NDIS_STATISTICS_INFO_REVISION_1,
-                    NDIS_SIZEOF_STATISTICS_INFO_REVISION_1 },
+        .Header = {NDIS_OBJECT_TYPE_DEFAULT, NDIS_STATISTICS_INFO_REVISION_1,
+                   NDIS_SIZEOF_STATISTICS_INFO_REVISION_1},
     };
     unsigned length = sizeof(info);
     NDIS_STATUS status;

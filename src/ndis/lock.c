@@ -2,14 +2,15 @@
 /*
  * Locks and events for drivers. NDIS_SPIN_LOCK and NDIS_EVENT are src/nt's spin locks and events.
  *
- * Reader/writer locks: a reader at DISPATCH_LEVEL counts itself in the slot of its vCPU, a cache line
- * that no other reader writes; a writer holds `word` (a spin lock) and waits until every slot is
- * empty. A reader that finds a writer takes `word` itself to get in. Readers may nest on a vCPU: with
- * the slot not empty the writer waits for this very reader, so that it goes on at once.
+ * Reader/writer locks: a reader at DISPATCH_LEVEL counts itself in the slot of its vCPU, a cache
+ * line that no other reader writes; a writer holds `word` (a spin lock) and waits until every slot
+ * is empty. A reader that finds a writer takes `word` itself to get in. Readers may nest on a vCPU:
+ * with the slot not empty the writer waits for this very reader, so that it goes on at once.
  */
 #include "ndis/data.h"
 
-/* ---- spin locks ------------------------------------------------------------------------------------ */
+/* ---- spin locks
+ * ------------------------------------------------------------------------------------ */
 
 /* Raises to DISPATCH_LEVEL. <= DISPATCH_LEVEL. nf-ndis-ndisacquirespinlock.md */
 void NTAPI NdisAcquireSpinLock(PNDIS_SPIN_LOCK SpinLock)
@@ -37,7 +38,8 @@ void NTAPI NdisDprReleaseSpinLock(PNDIS_SPIN_LOCK SpinLock)
     KeReleaseSpinLockFromDpcLevel(&SpinLock->SpinLock);
 }
 
-/* ---- waiting for readers ------------------------------------------------------------------------------ */
+/* ---- waiting for readers
+ * ------------------------------------------------------------------------------ */
 
 static void spin_once(void)
 {
@@ -65,7 +67,8 @@ static void lower(uint8_t old)
         umn__irql_lower(old);
 }
 
-/* ---- NDIS_RW_LOCK_EX ------------------------------------------------------------------------------------ */
+/* ---- NDIS_RW_LOCK_EX
+ * ------------------------------------------------------------------------------------ */
 
 struct rw_slot {
     uint32_t readers;
@@ -142,8 +145,9 @@ void NTAPI NdisAcquireRWLockWrite(PNDIS_RW_LOCK_EX Lock, PLOCK_STATE_EX LockStat
     LockState->LockState = RW_WRITE;
     LockState->Flags = Flags;
     if (ndis__verify && Lock->slot[umn__cpu()].readers)
-        umn__report("RWLock", 0, "NdisAcquireRWLockWrite: this processor holds the lock for reading; "
-                                 "it waits for itself");
+        umn__report("RWLock", 0,
+                    "NdisAcquireRWLockWrite: this processor holds the lock for reading; "
+                    "it waits for itself");
     umn__spin_acquire(&Lock->word);
     __atomic_store_n(&Lock->writer, 1, __ATOMIC_SEQ_CST);
     for (unsigned i = 0; i < Lock->cpus; i++)
@@ -178,11 +182,12 @@ void NTAPI NdisReleaseRWLock(PNDIS_RW_LOCK_EX Lock, PLOCK_STATE_EX LockState)
     release_slow(Lock, LockState);
 }
 
-/* ---- NDIS_RW_LOCK: the old one, in the driver's memory, the same way ----------------------------------------- */
+/* ---- NDIS_RW_LOCK: the old one, in the driver's memory, the same way
+ * ----------------------------------------- */
 
 void NTAPI NdisInitializeReadWriteLock(PNDIS_RW_LOCK Lock)
 {
-    *Lock = (NDIS_RW_LOCK){ 0 };
+    *Lock = (NDIS_RW_LOCK){0};
 }
 
 #define OLD_SLOT(Lock) (&(Lock)->RefCount[umn__cpu() % 64].RefCount)
@@ -244,7 +249,9 @@ void NTAPI NdisDprReleaseReadWriteLock(PNDIS_RW_LOCK Lock, PLOCK_STATE LockState
     release_old(Lock, LockState);
 }
 
-/* ---- events ----------------------------------------------------------------------------------------------- */
+/* ---- events
+ * -----------------------------------------------------------------------------------------------
+ */
 
 void NTAPI NdisInitializeEvent(PNDIS_EVENT Event)
 {
@@ -265,13 +272,13 @@ void NTAPI NdisResetEvent(PNDIS_EVENT Event)
 }
 
 /*
- * Waits until the event is set, at most MsToWait milliseconds, 0 = for ever. TRUE: it is set. Only at
- * PASSIVE_LEVEL: above it there is nothing to wait with, the call is reported and tells the state.
- * nf-ndis-ndiswaitevent.md, IM-SYN-03
+ * Waits until the event is set, at most MsToWait milliseconds, 0 = for ever. TRUE: it is set. Only
+ * at PASSIVE_LEVEL: above it there is nothing to wait with, the call is reported and tells the
+ * state. nf-ndis-ndiswaitevent.md, IM-SYN-03
  */
 BOOLEAN NTAPI NdisWaitEvent(PNDIS_EVENT Event, UINT MsToWait)
 {
-    LARGE_INTEGER timeout = { .QuadPart = -10000ll * MsToWait };
+    LARGE_INTEGER timeout = {.QuadPart = -10000ll * MsToWait};
 
     if (!umn__check_irql(UMN_PASSIVE, "NdisWaitEvent") && umn__irql() >= UMN_DISPATCH)
         return KeReadStateEvent(&Event->Event) != 0;

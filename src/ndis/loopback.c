@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Loopback: bindings that want to see what is sent on their adapter get copies (IM-SND-11, IM-SND-12).
- * Rare, so that it copies: one NBL with its own data per frame and receiver, freed when it comes back.
- * A copy for which there is no memory is dropped. Runs inside the sender's tx_gate. <= DISPATCH_LEVEL.
+ * Loopback: bindings that want to see what is sent on their adapter get copies (IM-SND-11,
+ * IM-SND-12). Rare, so that it copies: one NBL with its own data per frame and receiver, freed when
+ * it comes back. A copy for which there is no memory is dropped. Runs inside the sender's tx_gate.
+ * <= DISPATCH_LEVEL.
  */
 #include "ndis/data.h"
 
@@ -31,7 +32,7 @@ static NET_BUFFER_LIST *copy_frame(struct ndis_adapter *a, const NET_BUFFER_LIST
     if (!copy)
         goto no_copy;
     ndis__tail(shares, s)->state = NDIS_BLOCK_LIVE;
-    *s = (struct ndis_share){ .adapter = a, .refs = 1 };
+    *s = (struct ndis_share){.adapter = a, .refs = 1};
     ndis__nb_read(nb, 0, ndis__mdl_va(mdl), nb->DataLength);
     copy->NdisReserved[0] = s;
     copy->SourceHandle = a;
@@ -67,8 +68,8 @@ static void loop_nbl(struct ndis_binding *sender, const NET_BUFFER_LIST *nbl, UL
                      ULONG send_flags)
 {
     struct ndis_adapter *a = sender->adapter;
-    ULONG flags = send_flags & NDIS_SEND_FLAGS_DISPATCH_LEVEL ? NDIS_RECEIVE_FLAGS_DISPATCH_LEVEL
-                                                              : 0;
+    ULONG flags =
+        send_flags & NDIS_SEND_FLAGS_DISPATCH_LEVEL ? NDIS_RECEIVE_FLAGS_DISPATCH_LEVEL : 0;
 
     for (const NET_BUFFER *nb = nbl->FirstNetBuffer; nb; nb = nb->Next) {
         uint64_t dest = 0;

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * MDLs of the data path: NdisAllocateMdl, NdisFreeMdl, NdisAdjustMdlLength, MDLs over parts of other
- * MDLs (clones, fragments), MDLs in one block with their memory (retreat). No lock; <= DISPATCH_LEVEL.
+ * MDLs of the data path: NdisAllocateMdl, NdisFreeMdl, NdisAdjustMdlLength, MDLs over parts of
+ * other MDLs (clones, fragments), MDLs in one block with their memory (retreat). No lock; <=
+ * DISPATCH_LEVEL.
  *
  * MDL_PARTIAL marks the MDLs of the internal pool, MDL_NETWORK_HEADER those that Retreat prepended,
- * with MDL_INTERNAL if their memory is ours and not the driver's: freeing knows what it has in hand.
+ * with MDL_INTERNAL if their memory is ours and not the driver's: freeing knows what it has in
+ * hand.
  */
 #include "ndis/data.h"
 
@@ -24,7 +26,8 @@ void ndis__mdl_set(MDL *mdl, void *address, ULONG length, CSHORT size)
 
 /*
  * An MDL for Length bytes of non-paged memory at VirtualAddress, not linked to anything. NULL: no
- * memory. NdisHandle is not used for more than accounting. <= DISPATCH_LEVEL. nf-mdlapi-ndisallocatemdl
+ * memory. NdisHandle is not used for more than accounting. <= DISPATCH_LEVEL.
+ * nf-mdlapi-ndisallocatemdl
  */
 MDL *NTAPI NdisAllocateMdl(NDIS_HANDLE NdisHandle, PVOID VirtualAddress, ULONG Length)
 {
@@ -49,7 +52,8 @@ void NTAPI NdisAdjustMdlLength(MDL *Mdl, ULONG Length)
     Mdl->ByteCount = Length;
 }
 
-/* ---- MDL and memory in one block -------------------------------------------------------------------- */
+/* ---- MDL and memory in one block
+ * -------------------------------------------------------------------- */
 
 MDL *ndis__mdl_with_data(ULONG length)
 {
@@ -71,7 +75,8 @@ void ndis__mdl_with_data_free(MDL *mdl)
     plat_free(mdl);
 }
 
-/* ---- MDLs over parts of others ------------------------------------------------------------------------ */
+/* ---- MDLs over parts of others
+ * ------------------------------------------------------------------------ */
 
 static MDL *mdl_partial(const MDL *source, ULONG offset, ULONG length)
 {
@@ -112,8 +117,9 @@ void ndis__mdl_chain_free(MDL *mdl)
 }
 
 /*
- * MDLs that describe the same bytes as nb's data from `offset` on, `length` of them, without copying.
- * *last (may be NULL) is where a further chain is linked on. NULL and nothing allocated: no memory.
+ * MDLs that describe the same bytes as nb's data from `offset` on, `length` of them, without
+ * copying. *last (may be NULL) is where a further chain is linked on. NULL and nothing allocated:
+ * no memory.
  */
 MDL *ndis__mdl_partial_chain(const NET_BUFFER *nb, ULONG offset, ULONG length, MDL ***last)
 {

@@ -14,8 +14,8 @@ static void *allocate(UINT length, ULONG tag, const char *function)
 }
 
 /*
- * Length bytes of non-paged pool, not initialised, or NULL. NdisHandle: what NDIS gave the driver at
- * initialization; checked in verify mode. nf-ndis-ndisallocatememorywithtagpriority.md
+ * Length bytes of non-paged pool, not initialised, or NULL. NdisHandle: what NDIS gave the driver
+ * at initialization; checked in verify mode. nf-ndis-ndisallocatememorywithtagpriority.md
  */
 PVOID NTAPI NdisAllocateMemoryWithTagPriority(NDIS_HANDLE NdisHandle, UINT Length, ULONG Tag,
                                               EX_POOL_PRIORITY Priority)
@@ -39,8 +39,10 @@ void NTAPI NdisFreeMemory(PVOID VirtualAddress, UINT Length, UINT MemoryFlags)
 {
     umn__check_irql(UMN_DISPATCH, "NdisFreeMemory");
     if (MemoryFlags)
-        umn__report("NdisFreeMemory", 0, "NdisFreeMemory: flags 0x%x, but the memory was allocated "
-                    "without any", MemoryFlags);
+        umn__report("NdisFreeMemory", 0,
+                    "NdisFreeMemory: flags 0x%x, but the memory was allocated "
+                    "without any",
+                    MemoryFlags);
     ExFreePool(VirtualAddress);
 }
 
@@ -56,12 +58,13 @@ void NTAPI NdisFreeMemoryWithTagPriority(NDIS_HANDLE NdisHandle, PVOID VirtualAd
     ExFreePoolWithTag(VirtualAddress, Tag);
 }
 
-/* ---- generic objects ------------------------------------------------------------------------------ */
+/* ---- generic objects
+ * ------------------------------------------------------------------------------ */
 
 /*
  * A handle for a component that is no miniport, protocol or filter driver: serves wherever an
- * NdisHandle is asked for. Size 0, or room for a structure that starts with NDIS_GENERIC_OBJECT. NULL:
- * no memory. nf-ndis-ndisallocategenericobject.md
+ * NdisHandle is asked for. Size 0, or room for a structure that starts with NDIS_GENERIC_OBJECT.
+ * NULL: no memory. nf-ndis-ndisallocategenericobject.md
  */
 PNDIS_GENERIC_OBJECT NTAPI NdisAllocateGenericObject(PDRIVER_OBJECT DriverObject, ULONG Tag,
                                                      USHORT Size)

@@ -1,18 +1,20 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Time, sleep, processors, and what else a driver asks the system. Processors are vCPUs of the
- * scheduler: one group, one socket, one core each. Owns nothing; any IRQL unless a line says otherwise.
+ * scheduler: one group, one socket, one core each. Owns nothing; any IRQL unless a line says
+ * otherwise.
  */
 #include "ndis/data.h"
 
 #include <string.h>
 
-/* ---- time ------------------------------------------------------------------------------------------ */
+/* ---- time
+ * ------------------------------------------------------------------------------------------ */
 
 /* Sleeps at least so many microseconds. Below DISPATCH_LEVEL. nf-ndis-ndismsleep.md, IM-SYN-03 */
 void NTAPI NdisMSleep(ULONG MicrosecondsToSleep)
 {
-    LARGE_INTEGER interval = { .QuadPart = -10ll * MicrosecondsToSleep };
+    LARGE_INTEGER interval = {.QuadPart = -10ll * MicrosecondsToSleep};
 
     if (!umn__check_irql(UMN_APC, "NdisMSleep")) {
         umn__stall(MicrosecondsToSleep);
@@ -27,7 +29,8 @@ void NTAPI NdisGetSystemUpTimeEx(PLARGE_INTEGER pSystemUpTime)
     pSystemUpTime->QuadPart = (LONGLONG)(umn__now() / 10000);
 }
 
-/* ---- processors -------------------------------------------------------------------------------------- */
+/* ---- processors
+ * -------------------------------------------------------------------------------------- */
 
 static KAFFINITY all_processors(void)
 {
@@ -76,14 +79,14 @@ USHORT NTAPI NdisMaxGroupCount(void)
 /* DISPATCH_LEVEL and above: below it the answer would be old before it is read. */
 PROCESSOR_NUMBER NTAPI NdisCurrentGroupAndProcessor(void)
 {
-    return (PROCESSOR_NUMBER){ .Number = (UCHAR)umn__cpu() };
+    return (PROCESSOR_NUMBER){.Number = (UCHAR)umn__cpu()};
 }
 
 NTSTATUS NTAPI NdisProcessorIndexToNumber(ULONG Index, PPROCESSOR_NUMBER Number)
 {
     if (Index >= umn__cpu_count())
         return STATUS_INVALID_PARAMETER;
-    *Number = (PROCESSOR_NUMBER){ .Number = (UCHAR)Index };
+    *Number = (PROCESSOR_NUMBER){.Number = (UCHAR)Index};
     return STATUS_SUCCESS;
 }
 
@@ -110,8 +113,8 @@ NDIS_STATUS NTAPI NdisGetProcessorInformationEx(NDIS_HANDLE NdisHandle,
     }
     *Size = needed;
     *SystemProcessorInfo = (NDIS_SYSTEM_PROCESSOR_INFO_EX){
-        .Header = { NDIS_OBJECT_TYPE_DEFAULT, NDIS_SYSTEM_PROCESSOR_INFO_EX_REVISION_1,
-                    NDIS_SIZEOF_SYSTEM_PROCESSOR_INFO_EX_REVISION_1 },
+        .Header = {NDIS_OBJECT_TYPE_DEFAULT, NDIS_SYSTEM_PROCESSOR_INFO_EX_REVISION_1,
+                   NDIS_SIZEOF_SYSTEM_PROCESSOR_INFO_EX_REVISION_1},
         .ProcessorVendor = NdisProcessorVendorUnknown,
         .NumSockets = 1,
         .NumCores = n,
@@ -123,7 +126,7 @@ NDIS_STATUS NTAPI NdisGetProcessorInformationEx(NDIS_HANDLE NdisHandle,
     };
     p = (NDIS_PROCESSOR_INFO_EX *)(SystemProcessorInfo + 1);
     for (unsigned i = 0; i < n; i++)
-        p[i] = (NDIS_PROCESSOR_INFO_EX){ .ProcNum.Number = (UCHAR)i, .CoreId = i };
+        p[i] = (NDIS_PROCESSOR_INFO_EX){.ProcNum.Number = (UCHAR)i, .CoreId = i};
     return NDIS_STATUS_SUCCESS;
 }
 
@@ -136,8 +139,8 @@ NDIS_STATUS NTAPI NdisGetProcessorInformation(PNDIS_SYSTEM_PROCESSOR_INFO System
     if (SystemProcessorInfo->Header.Size < NDIS_SIZEOF_SYSTEM_PROCESSOR_INFO_REVISION_1)
         return NDIS_STATUS_BUFFER_TOO_SHORT;
     *SystemProcessorInfo = (NDIS_SYSTEM_PROCESSOR_INFO){
-        .Header = { NDIS_OBJECT_TYPE_DEFAULT, NDIS_SYSTEM_PROCESSOR_INFO_REVISION_1,
-                    NDIS_SIZEOF_SYSTEM_PROCESSOR_INFO_REVISION_1 },
+        .Header = {NDIS_OBJECT_TYPE_DEFAULT, NDIS_SYSTEM_PROCESSOR_INFO_REVISION_1,
+                   NDIS_SIZEOF_SYSTEM_PROCESSOR_INFO_REVISION_1},
         .ProcessorVendor = NdisProcessorVendorUnknown,
         .NumPhysicalPackages = 1,
         .NumCores = n,
@@ -146,7 +149,7 @@ NDIS_STATUS NTAPI NdisGetProcessorInformation(PNDIS_SYSTEM_PROCESSOR_INFO System
         .RssCpuCount = n,
     };
     for (unsigned i = 0; i < n && i < 64; i++)
-        SystemProcessorInfo->CpuInfo[i] = (NDIS_PROCESSOR_INFO){ .CpuNumber = i, .CoreId = i };
+        SystemProcessorInfo->CpuInfo[i] = (NDIS_PROCESSOR_INFO){.CpuNumber = i, .CoreId = i};
     return NDIS_STATUS_SUCCESS;
 }
 
@@ -167,8 +170,8 @@ NDIS_STATUS NTAPI NdisGetRssProcessorInformation(NDIS_HANDLE NdisHandle,
     }
     *Size = needed;
     *RssProcessorInfo = (NDIS_RSS_PROCESSOR_INFO){
-        .Header = { NDIS_OBJECT_TYPE_RSS_PROCESSOR_INFO, NDIS_RSS_PROCESSOR_INFO_REVISION_1,
-                    NDIS_SIZEOF_RSS_PROCESSOR_INFO_REVISION_1 },
+        .Header = {NDIS_OBJECT_TYPE_RSS_PROCESSOR_INFO, NDIS_RSS_PROCESSOR_INFO_REVISION_1,
+                   NDIS_SIZEOF_RSS_PROCESSOR_INFO_REVISION_1},
         .MaxNumRssProcessors = n,
         .RssProcessorArrayOffset = sizeof(*RssProcessorInfo),
         .RssProcessorCount = n,
@@ -178,11 +181,12 @@ NDIS_STATUS NTAPI NdisGetRssProcessorInformation(NDIS_HANDLE NdisHandle,
     };
     p = (NDIS_RSS_PROCESSOR *)(RssProcessorInfo + 1);
     for (unsigned i = 0; i < n; i++)
-        p[i] = (NDIS_RSS_PROCESSOR){ .ProcNum.Number = (UCHAR)i };
+        p[i] = (NDIS_RSS_PROCESSOR){.ProcNum.Number = (UCHAR)i};
     return NDIS_STATUS_SUCCESS;
 }
 
-/* ---- the rest ------------------------------------------------------------------------------------------ */
+/* ---- the rest
+ * ------------------------------------------------------------------------------------------ */
 
 /* Bytes that data shared between processors should be apart: a cache line. */
 ULONG NTAPI NdisGetSharedDataAlignment(void)
@@ -190,8 +194,8 @@ ULONG NTAPI NdisGetSharedDataAlignment(void)
     return 64;
 }
 
-/* There is no hypervisor that a driver could talk to. <= DISPATCH_LEVEL. BUFFER_TOO_SHORT: the header
- * names less than revision 1. nf-ndis-ndisgethypervisorinfo.md */
+/* There is no hypervisor that a driver could talk to. <= DISPATCH_LEVEL. BUFFER_TOO_SHORT: the
+ * header names less than revision 1. nf-ndis-ndisgethypervisorinfo.md */
 NDIS_STATUS NTAPI NdisGetHypervisorInfo(PNDIS_HYPERVISOR_INFO HypervisorInfo)
 {
     umn__check_irql(UMN_DISPATCH, "NdisGetHypervisorInfo");
@@ -202,7 +206,8 @@ NDIS_STATUS NTAPI NdisGetHypervisorInfo(PNDIS_HYPERVISOR_INFO HypervisorInfo)
     return NDIS_STATUS_SUCCESS;
 }
 
-/* The address of an exported NDIS function, or NULL. PASSIVE_LEVEL. nf-ndis-ndisgetroutineaddress.md */
+/* The address of an exported NDIS function, or NULL. PASSIVE_LEVEL.
+ * nf-ndis-ndisgetroutineaddress.md */
 PVOID NTAPI NdisGetRoutineAddress(PNDIS_STRING NdisRoutineName)
 {
     umn__check_irql(UMN_PASSIVE, "NdisGetRoutineAddress");
@@ -237,7 +242,7 @@ NDIS_STATUS NTAPI NdisWriteEventLogEntry(PVOID LogHandle, NDIS_STATUS EventCode,
     umn__check_irql(UMN_DISPATCH, "NdisWriteEventLogEntry");
     if (DataSize > NDIS_MAX_EVENT_LOG_DATA_SIZE)
         return NDIS_STATUS_BUFFER_TOO_SHORT;
-    umn__trace("driver.log", "event 0x%08x, value 0x%08x, %u strings, %u bytes", (unsigned)EventCode,
-               UniqueEventValue, NumStrings, DataSize);
+    umn__trace("driver.log", "event 0x%08x, value 0x%08x, %u strings, %u bytes",
+               (unsigned)EventCode, UniqueEventValue, NumStrings, DataSize);
     return NDIS_STATUS_SUCCESS;
 }

@@ -1,18 +1,20 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * NET_BUFFER_LISTs and NET_BUFFERs: pool handles, allocation and freeing, the data start (retreat,
- * advance), reading and copying. Owns nothing: blocks belong to pool.c. No lock; the owner of an NBL
- * is its only user. <= DISPATCH_LEVEL.
+ * advance), reading and copying. Owns nothing: blocks belong to pool.c. No lock; the owner of an
+ * NBL is its only user. <= DISPATCH_LEVEL.
  */
 #include "ndis/data.h"
 
 #include <string.h>
 
-/* ---- pools --------------------------------------------------------------------------------------- */
+/* ---- pools
+ * --------------------------------------------------------------------------------------- */
 
 /*
- * A pool of NBLs: type DEFAULT revision 1 or 2; ContextSize a multiple of MEMORY_ALLOCATION_ALIGNMENT;
- * DataSize only with fAllocateNetBuffer. NULL: a parameter does not fit, or no memory.
+ * A pool of NBLs: type DEFAULT revision 1 or 2; ContextSize a multiple of
+ * MEMORY_ALLOCATION_ALIGNMENT; DataSize only with fAllocateNetBuffer. NULL: a parameter does not
+ * fit, or no memory.
  * <= DISPATCH_LEVEL. nf-nblapi-ndisallocatenetbufferlistpool.md, IM-NBL-02
  */
 NDIS_HANDLE NTAPI NdisAllocateNetBufferListPool(NDIS_HANDLE NdisHandle,
@@ -90,7 +92,8 @@ UCHAR NTAPI NdisGetNetBufferListProtocolId(const NET_BUFFER_LIST *NetBufferList)
     return *(const UCHAR *)&NetBufferList->NetBufferListInfo[NetBufferListProtocolId];
 }
 
-/* ---- NET_BUFFER ----------------------------------------------------------------------------------- */
+/* ---- NET_BUFFER
+ * ----------------------------------------------------------------------------------- */
 
 static NDIS_COLD NTAPI void nb_current(NET_BUFFER *nb, ULONG offset)
 {
@@ -198,7 +201,8 @@ void NTAPI NdisFreeNetBuffer(NET_BUFFER *NetBuffer)
     ndis__block_free(pool, NetBuffer);
 }
 
-/* ---- NET_BUFFER_LIST --------------------------------------------------------------------------------- */
+/* ---- NET_BUFFER_LIST
+ * --------------------------------------------------------------------------------- */
 
 static NDIS_HOT void nbl_init(struct ndis_pool *pool, NET_BUFFER_LIST *nbl, NET_BUFFER *nb)
 {
@@ -223,15 +227,14 @@ static NDIS_HOT void nbl_init(struct ndis_pool *pool, NET_BUFFER_LIST *nbl, NET_
         *(UCHAR *)&nbl->NetBufferListInfo[NetBufferListProtocolId] = pool->protocol_id;
 }
 
-static NDIS_COLD NTAPI NET_BUFFER_LIST *nbl_no_context(struct ndis_pool *pool,
-                                                       NET_BUFFER_LIST *nbl)
+static NDIS_COLD NTAPI NET_BUFFER_LIST *nbl_no_context(struct ndis_pool *pool, NET_BUFFER_LIST *nbl)
 {
     ndis__block_free(pool, nbl);
     return NULL;
 }
 
 static NDIS_HOT NET_BUFFER_LIST *nbl_alloc(struct ndis_pool *pool, USHORT context, USHORT backfill,
-                                         MDL *mdl, ULONG offset, ULONG length)
+                                           MDL *mdl, ULONG offset, ULONG length)
 {
     NET_BUFFER_LIST *nbl = ndis__block_alloc(pool);
     NET_BUFFER *nb = NULL;
@@ -287,7 +290,8 @@ static NDIS_COLD NTAPI void nbl_derived(struct ndis_pool *pool, NET_BUFFER_LIST 
     ndis__block_free(pool, nbl);
 }
 
-/* Frees the NBL and what was preallocated with it, nothing else. nf-nblapi-ndisfreenetbufferlist.md */
+/* Frees the NBL and what was preallocated with it, nothing else. nf-nblapi-ndisfreenetbufferlist.md
+ */
 void NTAPI NdisFreeNetBufferList(NET_BUFFER_LIST *NetBufferList)
 {
     struct ndis_pool *pool = NetBufferList->NdisPoolHandle;
@@ -304,7 +308,8 @@ void NTAPI NdisFreeNetBufferList(NET_BUFFER_LIST *NetBufferList)
         ndis__block_free(pool, NetBufferList);
 }
 
-/* ---- the data start ------------------------------------------------------------------------------------ */
+/* ---- the data start
+ * ------------------------------------------------------------------------------------ */
 
 /* Recomputes CurrentMdl and CurrentMdlOffset from DataOffset. Any IRQL. */
 void NTAPI NdisAdjustNetBufferCurrentMdl(NET_BUFFER *NetBuffer)
@@ -342,9 +347,9 @@ static NDIS_COLD NTAPI NDIS_STATUS retreat_slow(NET_BUFFER *nb, ULONG delta, ULO
 
 /*
  * Puts DataOffsetDelta bytes in front of the data: from the unused space, else an MDL for what is
- * missing and DataBackFill more is prepended, from AllocateMdlHandler if there is one. RESOURCES: no
- * memory; FAILURE: lengths overflow. <= DISPATCH_LEVEL. nf-nblapi-ndisretreatnetbufferdatastart.md,
- * IM-NBL-10
+ * missing and DataBackFill more is prepended, from AllocateMdlHandler if there is one. RESOURCES:
+ * no memory; FAILURE: lengths overflow. <= DISPATCH_LEVEL.
+ * nf-nblapi-ndisretreatnetbufferdatastart.md, IM-NBL-10
  */
 NDIS_STATUS NTAPI NdisRetreatNetBufferDataStart(NET_BUFFER *NetBuffer, ULONG DataOffsetDelta,
                                                 ULONG DataBackFill,
@@ -365,8 +370,9 @@ static void free_header(MDL *mdl, NET_BUFFER_FREE_MDL *free_mdl)
     else if (free_mdl)
         free_mdl(mdl);
     else
-        umn__report("NblMdl", 0, "NdisAdvanceNetBufferDataStart: NetAllocateMdl made the MDL, but "
-                                 "there is no NetFreeMdl to free it");
+        umn__report("NblMdl", 0,
+                    "NdisAdvanceNetBufferDataStart: NetAllocateMdl made the MDL, but "
+                    "there is no NetFreeMdl to free it");
 }
 
 static NDIS_COLD NTAPI void advance_slow(NET_BUFFER *nb, ULONG delta, BOOLEAN free_unused,
@@ -420,8 +426,8 @@ NDIS_STATUS NTAPI NdisRetreatNetBufferListDataStart(NET_BUFFER_LIST *NetBufferLi
     NET_BUFFER *nb, *failed;
 
     for (nb = NetBufferList->FirstNetBuffer; nb; nb = nb->Next) {
-        status = NdisRetreatNetBufferDataStart(nb, DataOffsetDelta, DataBackFill,
-                                               AllocateMdlHandler);
+        status =
+            NdisRetreatNetBufferDataStart(nb, DataOffsetDelta, DataBackFill, AllocateMdlHandler);
         if (status != NDIS_STATUS_SUCCESS)
             break;
     }

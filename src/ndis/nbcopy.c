@@ -7,7 +7,8 @@
 
 #include <string.h>
 
-/* ---- a cursor over the used bytes of an MDL chain ------------------------------------------------- */
+/* ---- a cursor over the used bytes of an MDL chain
+ * ------------------------------------------------- */
 struct cursor {
     const MDL *mdl;
     ULONG offset; /* in mdl */
@@ -106,8 +107,9 @@ static NDIS_COLD NTAPI PVOID data_buffer_copy(NET_BUFFER *nb, ULONG length, PVOI
 
 /*
  * The first BytesNeeded bytes of the data in one piece: where they lie if that is one piece with
- * address = AlignOffset modulo AlignMultiple (a power of two), else copied to Storage. NULL: the data
- * is shorter, or a copy is needed and Storage is NULL. nf-nblapi-ndisgetdatabuffer.md, IM-NBL-11
+ * address = AlignOffset modulo AlignMultiple (a power of two), else copied to Storage. NULL: the
+ * data is shorter, or a copy is needed and Storage is NULL. nf-nblapi-ndisgetdatabuffer.md,
+ * IM-NBL-11
  */
 PVOID NTAPI NdisGetDataBuffer(NET_BUFFER *NetBuffer, ULONG BytesNeeded, PVOID Storage,
                               ULONG AlignMultiple, ULONG AlignOffset)
@@ -124,8 +126,7 @@ PVOID NTAPI NdisGetDataBuffer(NET_BUFFER *NetBuffer, ULONG BytesNeeded, PVOID St
     }
     va = (char *)ndis__mdl_va(mdl) + offset;
     if (likely(mdl->ByteCount >= offset && mdl->ByteCount - offset >= BytesNeeded &&
-               (AlignMultiple <= 1 ||
-                (((uintptr_t)va - AlignOffset) & (AlignMultiple - 1)) == 0)))
+               (AlignMultiple <= 1 || (((uintptr_t)va - AlignOffset) & (AlignMultiple - 1)) == 0)))
         return va;
     return data_buffer_copy(NetBuffer, BytesNeeded, Storage);
 }
@@ -151,7 +152,8 @@ ULONG NTAPI NdisQueryNetBufferPhysicalCount(NET_BUFFER *NetBuffer)
     return pages;
 }
 
-/* ---- out-of-band information ------------------------------------------------------------------------- */
+/* ---- out-of-band information
+ * ------------------------------------------------------------------------- */
 
 #define COPY(slot) to->NetBufferListInfo[slot] = from->NetBufferListInfo[slot]
 

@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * OID requests: the queue of each adapter (struct ndis_oid_queue, lock `queue.lock`, leaf). Requests
- * come at <= DISPATCH_LEVEL; MiniportOidRequest is called at PASSIVE_LEVEL, in the originator's context
- * if the queue is idle and that context is at PASSIVE_LEVEL, else in a worker (IM-OID-01).
+ * OID requests: the queue of each adapter (struct ndis_oid_queue, lock `queue.lock`, leaf).
+ * Requests come at <= DISPATCH_LEVEL; MiniportOidRequest is called at PASSIVE_LEVEL, in the
+ * originator's context if the queue is idle and that context is at PASSIVE_LEVEL, else in a worker
+ * (IM-OID-01).
  *
  * Invariants:
- *  O1  at most one request is with the miniport (`running`), and none is given to it while its handler
- *      has not returned from the one before (`calling`)                                     IM-OID-02
- *  O2  an item is waiting, running, or done; it is done once, by whoever takes it out under the lock
- *  O3  a done request is the originator's again: nobody touches it after its completion callback
- *  O4  work_queued exactly while the worker owes a look at the queue
+ *  O1  at most one request is with the miniport (`running`), and none is given to it while its
+ * handler has not returned from the one before (`calling`) IM-OID-02 O2  an item is waiting,
+ * running, or done; it is done once, by whoever takes it out under the lock O3  a done request is
+ * the originator's again: nobody touches it after its completion callback O4  work_queued exactly
+ * while the worker owes a look at the queue
  *
  *   NdisOidRequest -- answered by NDIS ------------------------------------------> status
  *        |-- queue idle, PASSIVE --> calling --- handler's status ---------------> status
@@ -19,7 +20,8 @@
 #include "ndis/data.h"
 #include "ndis/oid.h"
 
-/* ---- timeouts ------------------------------------------------------------------------------------ */
+/* ---- timeouts
+ * ------------------------------------------------------------------------------------ */
 
 /* Two references: the timer's, until its DPC has run or is known not to run, and the item's. */
 struct ndis_oid_timeout {
@@ -70,15 +72,17 @@ static void timeout_end(struct ndis_oid_item *item)
     timeout_put(t);
 }
 
-/* ---- the end of a request -------------------------------------------------------------------------- */
+/* ---- the end of a request
+ * -------------------------------------------------------------------------- */
 
-/* A result that does not fit the buffer is the miniport's mistake, and no one above may trust it. */
+/* A result that does not fit the buffer is the miniport's mistake, and no one above may trust it.
+ */
 static void check_result(struct ndis_oid_item *item, NDIS_STATUS status)
 {
     NDIS_OID_REQUEST *r = item->below;
     bool method = r->RequestType == NdisRequestMethod;
-    UINT *written = method ? &r->DATA.METHOD_INFORMATION.BytesWritten
-                           : &r->DATA.QUERY_INFORMATION.BytesWritten;
+    UINT *written =
+        method ? &r->DATA.METHOD_INFORMATION.BytesWritten : &r->DATA.QUERY_INFORMATION.BytesWritten;
     UINT size = method ? r->DATA.METHOD_INFORMATION.OutputBufferLength
                        : r->DATA.QUERY_INFORMATION.InformationBufferLength;
 
@@ -123,7 +127,8 @@ static NDIS_STATUS finish(struct ndis_oid_item *item, NDIS_STATUS status, bool d
     return status;
 }
 
-/* ---- the queue ---------------------------------------------------------------------------------------- */
+/* ---- the queue
+ * ---------------------------------------------------------------------------------------- */
 
 static void wake_drain(struct ndis_oid_queue *q) /* lock held */
 {
@@ -167,14 +172,15 @@ static bool bad_status(struct ndis_adapter *a, NDIS_STATUS status, const char *w
 {
     if (status != NDIS_STATUS_PENDING)
         return false;
-    umn__report("NdisOidComplete", 0x91001, "%s: status PENDING completes nothing (adapter %s, IM-OID-04)", where,
+    umn__report("NdisOidComplete", 0x91001,
+                "%s: status PENDING completes nothing (adapter %s, IM-OID-04)", where,
                 a->name ? a->name : "?");
     return true;
 }
 
 /*
- * Gives an item that is `running`, with `calling` set, to the miniport. Returns its status; on PENDING
- * the item may be gone. PASSIVE_LEVEL.
+ * Gives an item that is `running`, with `calling` set, to the miniport. Returns its status; on
+ * PENDING the item may be gone. PASSIVE_LEVEL.
  */
 static NDIS_STATUS run(struct ndis_adapter *a, struct ndis_oid_item *item, bool deliver)
 {
@@ -195,8 +201,10 @@ static NDIS_STATUS run(struct ndis_adapter *a, struct ndis_oid_item *item, bool 
         q->running = NULL;
     umn__unlock(&q->lock);
     if (status != NDIS_STATUS_PENDING && !mine) {
-        umn__report("NdisOidDoubleComplete", 0x91002, "MiniportOidRequest of %s completed the request "
-                    "and returned 0x%08x as well", a->driver->service, (unsigned)status);
+        umn__report("NdisOidDoubleComplete", 0x91002,
+                    "MiniportOidRequest of %s completed the request "
+                    "and returned 0x%08x as well",
+                    a->driver->service, (unsigned)status);
         status = NDIS_STATUS_PENDING;
     }
     if (status != NDIS_STATUS_PENDING)
@@ -256,7 +264,8 @@ static NDIS_STATUS submit(struct ndis_adapter *a, struct ndis_oid_item *item)
     return NDIS_STATUS_PENDING;
 }
 
-/* ---- what protocols call ------------------------------------------------------------------------------- */
+/* ---- what protocols call
+ * ------------------------------------------------------------------------------- */
 
 static bool header_ok(const NDIS_OID_REQUEST *r, const char *function)
 {
@@ -264,8 +273,8 @@ static bool header_ok(const NDIS_OID_REQUEST *r, const char *function)
         r->Header.Revision >= NDIS_OID_REQUEST_REVISION_1 &&
         r->Header.Size >= NDIS_SIZEOF_OID_REQUEST_REVISION_1)
         return true;
-    umn__report("OidRequestHeader", 0, "%s: the header of the request is not that of an NDIS_OID_REQUEST",
-                function);
+    umn__report("OidRequestHeader", 0,
+                "%s: the header of the request is not that of an NDIS_OID_REQUEST", function);
     return false;
 }
 
@@ -294,11 +303,11 @@ static NDIS_STATUS may_request(struct ndis_binding *b, const NDIS_OID_REQUEST *r
 }
 
 /*
- * Issues a request to the adapter of a binding. Any status but PENDING is final; PENDING is followed
- * by exactly one ProtocolOidRequestComplete, possibly before this returns. The request and its buffer
- * stay until then. CLOSING: the binding closes; RESET_IN_PROGRESS; RESOURCES: no memory for the
- * timeout; else what NDIS or the miniport says. <= DISPATCH_LEVEL. nf-ndis-ndisoidrequest.md,
- * IM-OID-01, IM-OID-02, IM-OID-03, IM-OID-14
+ * Issues a request to the adapter of a binding. Any status but PENDING is final; PENDING is
+ * followed by exactly one ProtocolOidRequestComplete, possibly before this returns. The request and
+ * its buffer stay until then. CLOSING: the binding closes; RESET_IN_PROGRESS; RESOURCES: no memory
+ * for the timeout; else what NDIS or the miniport says. <= DISPATCH_LEVEL.
+ * nf-ndis-ndisoidrequest.md, IM-OID-01, IM-OID-02, IM-OID-03, IM-OID-14
  */
 NDIS_STATUS NTAPI NdisOidRequest(NDIS_HANDLE NdisBindingHandle, PNDIS_OID_REQUEST OidRequest)
 {
@@ -313,7 +322,8 @@ NDIS_STATUS NTAPI NdisOidRequest(NDIS_HANDLE NdisBindingHandle, PNDIS_OID_REQUES
         return status;
     item = ndis__oid_item(OidRequest);
     if (unlikely(ndis__verify) && in_queue(&b->adapter->oid, item)) {
-        umn__report("OID-05", 0, "NdisOidRequest: protocol %s issues a request that is still pending",
+        umn__report("OID-05", 0,
+                    "NdisOidRequest: protocol %s issues a request that is still pending",
                     b->protocol->service);
         return NDIS_STATUS_FAILURE;
     }
@@ -333,8 +343,8 @@ static void cancel_below(struct ndis_adapter *a, PVOID id)
 }
 
 /*
- * Cancels the requests of this binding with this id: those that wait end with REQUEST_ABORTED, for the
- * one with the miniport MiniportCancelOidRequest is called. <= DISPATCH_LEVEL.
+ * Cancels the requests of this binding with this id: those that wait end with REQUEST_ABORTED, for
+ * the one with the miniport MiniportCancelOidRequest is called. <= DISPATCH_LEVEL.
  * nf-ndis-ndiscanceloidrequest.md, IM-OID-13
  */
 void NTAPI NdisCancelOidRequest(NDIS_HANDLE NdisBindingHandle, PVOID RequestId)
@@ -400,11 +410,12 @@ static void NTAPI timeout_fired(KDPC *dpc, PVOID context, PVOID argument1, PVOID
     timeout_put(t);
 }
 
-/* ---- what miniports call ---------------------------------------------------------------------------------- */
+/* ---- what miniports call
+ * ---------------------------------------------------------------------------------- */
 
 /*
- * Completes the request that MiniportOidRequest answered with PENDING, or is about to. Status is not
- * PENDING. <= DISPATCH_LEVEL. nf-ndis-ndismoidrequestcomplete.md, IM-OID-04
+ * Completes the request that MiniportOidRequest answered with PENDING, or is about to. Status is
+ * not PENDING. <= DISPATCH_LEVEL. nf-ndis-ndismoidrequestcomplete.md, IM-OID-04
  */
 void NTAPI NdisMOidRequestComplete(NDIS_HANDLE MiniportAdapterHandle, PNDIS_OID_REQUEST OidRequest,
                                    NDIS_STATUS Status)
@@ -427,18 +438,21 @@ void NTAPI NdisMOidRequestComplete(NDIS_HANDLE MiniportAdapterHandle, PNDIS_OID_
         item = NULL;
     umn__unlock(&q->lock);
     if (!item) {
-        umn__report("NdisOidDoubleComplete", 0x91002, "NdisMOidRequestComplete of %s: the request is "
-                    "not with the miniport; completed twice?", a->driver->service);
+        umn__report("NdisOidDoubleComplete", 0x91002,
+                    "NdisMOidRequestComplete of %s: the request is "
+                    "not with the miniport; completed twice?",
+                    a->driver->service);
         return;
     }
     finish(item, Status, true);
     ndis__oid_kick(a);
 }
 
-/* ---- the control path's side ---------------------------------------------------------------------------------- */
+/* ---- the control path's side
+ * ---------------------------------------------------------------------------------- */
 
-/* New requests get `refuse`, waiting ones too; waits for the one with the miniport, and for the ends of
- * calls into it. PASSIVE_LEVEL. */
+/* New requests get `refuse`, waiting ones too; waits for the one with the miniport, and for the
+ * ends of calls into it. PASSIVE_LEVEL. */
 void ndis__oid_drain(struct ndis_adapter *a, NDIS_STATUS refuse)
 {
     struct ndis_oid_queue *q = &a->oid;
@@ -490,7 +504,7 @@ void ndis__oid_init(struct ndis_adapter *a)
 static void request_fill(NDIS_OID_REQUEST *r, NDIS_REQUEST_TYPE type, NDIS_OID oid, void *buffer,
                          uint32_t length)
 {
-    *r = (NDIS_OID_REQUEST){ 0 };
+    *r = (NDIS_OID_REQUEST){0};
     r->Header.Type = NDIS_OBJECT_TYPE_OID_REQUEST;
     r->Header.Revision = NDIS_OID_REQUEST_REVISION_1;
     r->Header.Size = NDIS_SIZEOF_OID_REQUEST_REVISION_1;
@@ -524,8 +538,8 @@ NDIS_STATUS ndis__oid_issue(struct ndis_adapter *a, struct ndis_binding *b, NDIS
     return status;
 }
 
-NDIS_STATUS ndis__oid_own(struct ndis_adapter *a, NDIS_REQUEST_TYPE type, NDIS_OID oid, void *buffer,
-                          uint32_t *length)
+NDIS_STATUS ndis__oid_own(struct ndis_adapter *a, NDIS_REQUEST_TYPE type, NDIS_OID oid,
+                          void *buffer, uint32_t *length)
 {
     return ndis__oid_issue(a, NULL, type, oid, buffer, length);
 }

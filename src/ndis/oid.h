@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Requests inside src/ndis: oid.c owns the queue; filter.c and oidquery.c translate some requests. */
+/* Requests inside src/ndis: oid.c owns the queue; filter.c and oidquery.c translate some requests.
+ */
 #ifndef NDIS_OID_H
 #define NDIS_OID_H
 
@@ -15,8 +16,8 @@ struct ndis_oid_item;
  */
 struct ndis_oid_plan {
     NDIS_OID_REQUEST below;
-    NDIS_STATUS (*finish)(struct ndis_oid_item *item, struct ndis_oid_plan *plan,
-                          NDIS_STATUS status);
+    NDIS_STATUS (*finish)
+    (struct ndis_oid_item *item, struct ndis_oid_plan *plan, NDIS_STATUS status);
 };
 
 /* NDIS's own request: the context that issued it waits for `done`. */
@@ -27,11 +28,11 @@ struct ndis_oid_own {
 
 /* Lies in NdisReserved of the originator's request: queueing allocates nothing. */
 struct ndis_oid_item {
-    struct umn_list link;          /* ndis_oid_queue.waiting */
+    struct umn_list link; /* ndis_oid_queue.waiting */
     struct ndis_adapter *adapter;
-    struct ndis_binding *binding;  /* NULL: nobody's */
-    NDIS_OID_REQUEST *request;     /* the originator's */
-    NDIS_OID_REQUEST *below;       /* what the miniport gets */
+    struct ndis_binding *binding; /* NULL: nobody's */
+    NDIS_OID_REQUEST *request;    /* the originator's */
+    NDIS_OID_REQUEST *below;      /* what the miniport gets */
     struct ndis_oid_plan *plan;
     struct ndis_oid_own *own;
     struct ndis_oid_timeout *timeout;
@@ -56,10 +57,10 @@ static inline bool ndis__oid_is_query(const NDIS_OID_REQUEST *r)
 }
 
 /*
- * The item's turn has come: PENDING = pass item->below to the miniport (item->plan may be set), else
- * the request is done with that status. PASSIVE, no lock.
+ * The item's turn has come: PENDING = pass item->below to the miniport (item->plan may be set),
+ * else the request is done with that status. PASSIVE, no lock.
  */
-NDIS_STATUS ndis__filter_plan(struct ndis_oid_item *item);  /* filter.c; NOT_RECOGNIZED: not mine */
+NDIS_STATUS ndis__filter_plan(struct ndis_oid_item *item); /* filter.c; NOT_RECOGNIZED: not mine */
 NDIS_STATUS ndis__statistics_plan(struct ndis_oid_item *item); /* oidquery.c; the same */
 
 void ndis__oid_init(struct ndis_adapter *a);

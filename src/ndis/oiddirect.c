@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Requests outside the queue: direct and synchronous ones, which NDIS hands straight to the miniport
- * without putting them in order (IM-OID-02), and the clones of requests that intermediate drivers
- * pass on. No lock; <= DISPATCH_LEVEL.
+ * Requests outside the queue: direct and synchronous ones, which NDIS hands straight to the
+ * miniport without putting them in order (IM-OID-02), and the clones of requests that intermediate
+ * drivers pass on. No lock; <= DISPATCH_LEVEL.
  */
 #include "ndis/data.h"
 #include "ndis/oid.h"
@@ -16,11 +16,12 @@ static NDIS_STATUS may_request(struct ndis_binding *b, const char *function)
     return ndis__peek(b->adapter->resetting) ? NDIS_STATUS_RESET_IN_PROGRESS : NDIS_STATUS_SUCCESS;
 }
 
-/* ---- direct requests ------------------------------------------------------------------------------ */
+/* ---- direct requests
+ * ------------------------------------------------------------------------------ */
 
 /*
- * As NdisOidRequest, but at once and in the caller's IRQL. NOT_SUPPORTED: the miniport has no handler
- * for them (question 34). nf-ndis-ndisdirectoidrequest.md
+ * As NdisOidRequest, but at once and in the caller's IRQL. NOT_SUPPORTED: the miniport has no
+ * handler for them (question 34). nf-ndis-ndisdirectoidrequest.md
  */
 NDIS_STATUS NTAPI NdisDirectOidRequest(NDIS_HANDLE NdisBindingHandle, PNDIS_OID_REQUEST OidRequest)
 {
@@ -35,8 +36,8 @@ NDIS_STATUS NTAPI NdisDirectOidRequest(NDIS_HANDLE NdisBindingHandle, PNDIS_OID_
     if (!a->driver->chars.DirectOidRequestHandler)
         return NDIS_STATUS_NOT_SUPPORTED;
     OidRequest->RequestHandle = b;
-    *item = (struct ndis_oid_item){ .adapter = a, .binding = b, .request = OidRequest,
-                                    .below = OidRequest };
+    *item = (struct ndis_oid_item){
+        .adapter = a, .binding = b, .request = OidRequest, .below = OidRequest};
     ndis__out_add(&b->oid_out, 1);
     umn__point(UMN_OP_CALLBACK, a);
     status = a->driver->chars.DirectOidRequestHandler(a->context, OidRequest);
@@ -57,8 +58,10 @@ void NTAPI NdisMDirectOidRequestComplete(NDIS_HANDLE MiniportAdapterHandle,
     if (!ndis__quick(a, NDIS_KIND_ADAPTER, "NdisMDirectOidRequestComplete"))
         return;
     if (item->adapter != a || item->below != OidRequest || Status == NDIS_STATUS_PENDING) {
-        umn__report("NdisOidDoubleComplete", 0x91002, "NdisMDirectOidRequestComplete of %s: the "
-                    "request is not pending, or the status says PENDING", a->driver->service);
+        umn__report("NdisOidDoubleComplete", 0x91002,
+                    "NdisMDirectOidRequestComplete of %s: the "
+                    "request is not pending, or the status says PENDING",
+                    a->driver->service);
         return;
     }
     item->below = NULL;
@@ -70,7 +73,8 @@ void NTAPI NdisMDirectOidRequestComplete(NDIS_HANDLE MiniportAdapterHandle,
     ndis__out_sub(&b->call_out, 1);
 }
 
-/* Asks the miniport to give up direct requests with this id. nf-ndis-ndiscanceldirectoidrequest.md */
+/* Asks the miniport to give up direct requests with this id. nf-ndis-ndiscanceldirectoidrequest.md
+ */
 void NTAPI NdisCancelDirectOidRequest(NDIS_HANDLE NdisBindingHandle, PVOID RequestId)
 {
     struct ndis_binding *b = NdisBindingHandle;
@@ -106,19 +110,20 @@ NDIS_STATUS NTAPI NdisSynchronousOidRequest(NDIS_HANDLE NdisBindingHandle,
     status = a->driver->chars.SynchronousOidRequestHandler(a->context, OidRequest);
     ndis__out_sub(&b->oid_out, 1);
     if (status == NDIS_STATUS_PENDING) {
-        umn__report("NdisOidComplete", 0x91001, "MiniportSynchronousOidRequest of %s returned PENDING",
-                    a->driver->service);
+        umn__report("NdisOidComplete", 0x91001,
+                    "MiniportSynchronousOidRequest of %s returned PENDING", a->driver->service);
         status = NDIS_STATUS_FAILURE;
     }
     return status;
 }
 
-/* ---- clones of requests --------------------------------------------------------------------------------- */
+/* ---- clones of requests
+ * --------------------------------------------------------------------------------- */
 
 /*
- * A copy of a request to be issued on SourceHandle, a binding handle; the buffer is shared. *clone is
- * NULL on failure: INVALID_PARAMETER (no binding handle, no request), RESOURCES. <= DISPATCH_LEVEL.
- * nf-ndis-ndisallocatecloneoidrequest.md, IM-OID-06
+ * A copy of a request to be issued on SourceHandle, a binding handle; the buffer is shared. *clone
+ * is NULL on failure: INVALID_PARAMETER (no binding handle, no request), RESOURCES. <=
+ * DISPATCH_LEVEL. nf-ndis-ndisallocatecloneoidrequest.md, IM-OID-06
  */
 NDIS_STATUS NTAPI NdisAllocateCloneOidRequest(NDIS_HANDLE SourceHandle,
                                               PNDIS_OID_REQUEST OidRequest, UINT PoolTag,

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Queries that NDIS answers from the attributes of an adapter and its own state (IM-OID-15): the rows
- * marked "NDIS" of the OID tables. They never reach a miniport, but for the old counters, which are
- * read out of OID_GEN_STATISTICS. Owns nothing; <= DISPATCH_LEVEL, no lock held.
+ * Queries that NDIS answers from the attributes of an adapter and its own state (IM-OID-15): the
+ * rows marked "NDIS" of the OID tables. They never reach a miniport, but for the old counters,
+ * which are read out of OID_GEN_STATISTICS. Owns nothing; <= DISPATCH_LEVEL, no lock held.
  */
 #include "ndis/data.h"
 #include "ndis/oid.h"
@@ -38,7 +38,8 @@ static void bytes(struct answer *r, const void *data, uint32_t length)
     r->length = data ? length : 0;
 }
 
-/* ---- answers ------------------------------------------------------------------------------------- */
+/* ---- answers
+ * ------------------------------------------------------------------------------------- */
 
 static void link_answer(struct ndis_adapter *a, NDIS_OID oid, struct answer *r)
 {
@@ -47,10 +48,11 @@ static void link_answer(struct ndis_adapter *a, NDIS_OID oid, struct answer *r)
     ndis__status_current(a, &link);
     if (oid == OID_GEN_MEDIA_CONNECT_STATUS) {
         number(r, link.MediaConnectState == MediaConnectStateConnected
-                      ? NdisMediaStateConnected : NdisMediaStateDisconnected);
+                      ? NdisMediaStateConnected
+                      : NdisMediaStateDisconnected);
     } else if (oid == OID_GEN_LINK_SPEED) { /* in units of 100 bit/s */
-        uint64_t speed = link.XmitLinkSpeed == (uint64_t)NDIS_LINK_SPEED_UNKNOWN
-                             ? 0 : link.XmitLinkSpeed;
+        uint64_t speed =
+            link.XmitLinkSpeed == (uint64_t)NDIS_LINK_SPEED_UNKNOWN ? 0 : link.XmitLinkSpeed;
 
         number(r, speed / 100 > UINT32_MAX ? UINT32_MAX : (uint32_t)(speed / 100));
     } else {
@@ -65,8 +67,8 @@ static void port_fill(struct ndis_adapter *a, NDIS_PORT_CHARACTERISTICS *p)
 
     ndis__status_current(a, &link);
     *p = (NDIS_PORT_CHARACTERISTICS){
-        .Header = { NDIS_OBJECT_TYPE_DEFAULT, NDIS_PORT_CHARACTERISTICS_REVISION_1,
-                    NDIS_SIZEOF_PORT_CHARACTERISTICS_REVISION_1 },
+        .Header = {NDIS_OBJECT_TYPE_DEFAULT, NDIS_PORT_CHARACTERISTICS_REVISION_1,
+                   NDIS_SIZEOF_PORT_CHARACTERISTICS_REVISION_1},
         .Flags = NDIS_PORT_CHAR_USE_DEFAULT_AUTH_SETTINGS,
         .Type = NdisPortTypeUndefined,
         .MediaConnectState = link.MediaConnectState,
@@ -88,8 +90,8 @@ static void port_answer(struct ndis_adapter *a, NDIS_OID oid, struct answer *r)
     port_fill(a, &c);
     if (oid == OID_GEN_PORT_STATE) {
         r->room.port_state = (NDIS_PORT_STATE){
-            .Header = { NDIS_OBJECT_TYPE_DEFAULT, NDIS_PORT_STATE_REVISION_1,
-                        NDIS_SIZEOF_PORT_STATE_REVISION_1 },
+            .Header = {NDIS_OBJECT_TYPE_DEFAULT, NDIS_PORT_STATE_REVISION_1,
+                       NDIS_SIZEOF_PORT_STATE_REVISION_1},
             .MediaConnectState = c.MediaConnectState,
             .XmitLinkSpeed = c.XmitLinkSpeed,
             .RcvLinkSpeed = c.RcvLinkSpeed,
@@ -103,8 +105,8 @@ static void port_answer(struct ndis_adapter *a, NDIS_OID oid, struct answer *r)
         return;
     }
     r->room.ports.array = (NDIS_PORT_ARRAY){
-        .Header = { NDIS_OBJECT_TYPE_DEFAULT, NDIS_PORT_ARRAY_REVISION_1,
-                    NDIS_SIZEOF_PORT_ARRAY_REVISION_1 },
+        .Header = {NDIS_OBJECT_TYPE_DEFAULT, NDIS_PORT_ARRAY_REVISION_1,
+                   NDIS_SIZEOF_PORT_ARRAY_REVISION_1},
         .NumberOfPorts = __atomic_load_n(&a->port0_active, __ATOMIC_RELAXED),
         .OffsetFirstPort = offsetof(NDIS_PORT_ARRAY, Ports),
         .ElementSize = sizeof(NDIS_PORT_CHARACTERISTICS),
@@ -126,7 +128,7 @@ static void general_answer(struct ndis_adapter *a, NDIS_OID oid, struct answer *
         number(r, g->MediaType);
         break;
     case OID_GEN_MAX_LINK_SPEED:
-        r->room.speed = (NDIS_LINK_SPEED){ g->MaxXmitLinkSpeed, g->MaxRcvLinkSpeed };
+        r->room.speed = (NDIS_LINK_SPEED){g->MaxXmitLinkSpeed, g->MaxRcvLinkSpeed};
         bytes(r, &r->room, sizeof(r->room.speed));
         break;
     case OID_GEN_MAXIMUM_FRAME_SIZE:
@@ -136,8 +138,7 @@ static void general_answer(struct ndis_adapter *a, NDIS_OID oid, struct answer *
         number(r, g->LookaheadSize);
         break;
     case OID_GEN_CURRENT_LOOKAHEAD:
-        number(r, ndis__peek(a->lookahead_set) ? ndis__peek(a->lookahead_set)
-                                             : g->LookaheadSize);
+        number(r, ndis__peek(a->lookahead_set) ? ndis__peek(a->lookahead_set) : g->LookaheadSize);
         break;
     case OID_GEN_CURRENT_PACKET_FILTER:
         number(r, ndis__peek(a->filter_set));
@@ -150,8 +151,8 @@ static void general_answer(struct ndis_adapter *a, NDIS_OID oid, struct answer *
         number(r, g->PhysicalMediumType);
         break;
     case OID_GEN_DRIVER_VERSION:
-        r->room.half = (uint16_t)(a->driver->chars.MajorNdisVersion << 8 |
-                                  a->driver->chars.MinorNdisVersion);
+        r->room.half =
+            (uint16_t)(a->driver->chars.MajorNdisVersion << 8 | a->driver->chars.MinorNdisVersion);
         bytes(r, &r->room, 2);
         break;
     case OID_802_3_PERMANENT_ADDRESS:
@@ -203,7 +204,8 @@ static void capability_answer(struct ndis_adapter *a, NDIS_OID oid, struct answe
     }
 }
 
-/* ---- the table -------------------------------------------------------------------------------------- */
+/* ---- the table
+ * -------------------------------------------------------------------------------------- */
 
 enum group { GENERAL, LINK, PORT, CAPABILITY, MULTICAST };
 static const struct row {
@@ -211,42 +213,42 @@ static const struct row {
     enum group group;
     bool set_below; /* sets go to the miniport */
 } rows[] = {
-    { OID_GEN_SUPPORTED_LIST, GENERAL, false },
-    { OID_GEN_MEDIA_SUPPORTED, GENERAL, false },
-    { OID_GEN_MEDIA_IN_USE, GENERAL, false },
-    { OID_GEN_MEDIA_CONNECT_STATUS, LINK, false },
-    { OID_GEN_LINK_STATE, LINK, false },
-    { OID_GEN_LINK_SPEED, LINK, false },
-    { OID_GEN_MAX_LINK_SPEED, GENERAL, false },
-    { OID_GEN_MAXIMUM_FRAME_SIZE, GENERAL, false },
-    { OID_GEN_MAXIMUM_LOOKAHEAD, GENERAL, false },
-    { OID_GEN_CURRENT_LOOKAHEAD, GENERAL, true },
-    { OID_GEN_CURRENT_PACKET_FILTER, GENERAL, true },
-    { OID_GEN_MAC_OPTIONS, GENERAL, false },
-    { OID_GEN_PHYSICAL_MEDIUM, GENERAL, false },
-    { OID_GEN_PHYSICAL_MEDIUM_EX, GENERAL, false },
-    { OID_GEN_DRIVER_VERSION, GENERAL, false },
-    { OID_GEN_ENUMERATE_PORTS, PORT, false },
-    { OID_GEN_PORT_STATE, PORT, false },
-    { OID_GEN_OPERATIONAL_STATUS, GENERAL, false },
-    { OID_802_3_PERMANENT_ADDRESS, GENERAL, false },
-    { OID_802_3_CURRENT_ADDRESS, GENERAL, false },
-    { OID_802_3_MULTICAST_LIST, MULTICAST, true },
-    { OID_802_3_MAXIMUM_LIST_SIZE, GENERAL, false },
-    { OID_PNP_CAPABILITIES, CAPABILITY, false },
-    { OID_PM_HARDWARE_CAPABILITIES, CAPABILITY, false },
-    { OID_PM_CURRENT_CAPABILITIES, CAPABILITY, false },
-    { OID_PM_PARAMETERS, CAPABILITY, true },
-    { OID_PM_WOL_PATTERN_LIST, CAPABILITY, false },
-    { OID_PM_PROTOCOL_OFFLOAD_LIST, CAPABILITY, false },
-    { OID_GEN_RECEIVE_SCALE_CAPABILITIES, CAPABILITY, false },
-    { OID_GEN_RECEIVE_SCALE_PARAMETERS, CAPABILITY, true },
-    { OID_GEN_RECEIVE_HASH, CAPABILITY, true },
-    { OID_TCP_OFFLOAD_CURRENT_CONFIG, CAPABILITY, false },
-    { OID_TCP_OFFLOAD_HARDWARE_CAPABILITIES, CAPABILITY, false },
-    { OID_OFFLOAD_ENCAPSULATION, CAPABILITY, true },
-    { OID_RECEIVE_FILTER_HARDWARE_CAPABILITIES, CAPABILITY, false },
-    { OID_RECEIVE_FILTER_CURRENT_CAPABILITIES, CAPABILITY, false },
+    {OID_GEN_SUPPORTED_LIST, GENERAL, false},
+    {OID_GEN_MEDIA_SUPPORTED, GENERAL, false},
+    {OID_GEN_MEDIA_IN_USE, GENERAL, false},
+    {OID_GEN_MEDIA_CONNECT_STATUS, LINK, false},
+    {OID_GEN_LINK_STATE, LINK, false},
+    {OID_GEN_LINK_SPEED, LINK, false},
+    {OID_GEN_MAX_LINK_SPEED, GENERAL, false},
+    {OID_GEN_MAXIMUM_FRAME_SIZE, GENERAL, false},
+    {OID_GEN_MAXIMUM_LOOKAHEAD, GENERAL, false},
+    {OID_GEN_CURRENT_LOOKAHEAD, GENERAL, true},
+    {OID_GEN_CURRENT_PACKET_FILTER, GENERAL, true},
+    {OID_GEN_MAC_OPTIONS, GENERAL, false},
+    {OID_GEN_PHYSICAL_MEDIUM, GENERAL, false},
+    {OID_GEN_PHYSICAL_MEDIUM_EX, GENERAL, false},
+    {OID_GEN_DRIVER_VERSION, GENERAL, false},
+    {OID_GEN_ENUMERATE_PORTS, PORT, false},
+    {OID_GEN_PORT_STATE, PORT, false},
+    {OID_GEN_OPERATIONAL_STATUS, GENERAL, false},
+    {OID_802_3_PERMANENT_ADDRESS, GENERAL, false},
+    {OID_802_3_CURRENT_ADDRESS, GENERAL, false},
+    {OID_802_3_MULTICAST_LIST, MULTICAST, true},
+    {OID_802_3_MAXIMUM_LIST_SIZE, GENERAL, false},
+    {OID_PNP_CAPABILITIES, CAPABILITY, false},
+    {OID_PM_HARDWARE_CAPABILITIES, CAPABILITY, false},
+    {OID_PM_CURRENT_CAPABILITIES, CAPABILITY, false},
+    {OID_PM_PARAMETERS, CAPABILITY, true},
+    {OID_PM_WOL_PATTERN_LIST, CAPABILITY, false},
+    {OID_PM_PROTOCOL_OFFLOAD_LIST, CAPABILITY, false},
+    {OID_GEN_RECEIVE_SCALE_CAPABILITIES, CAPABILITY, false},
+    {OID_GEN_RECEIVE_SCALE_PARAMETERS, CAPABILITY, true},
+    {OID_GEN_RECEIVE_HASH, CAPABILITY, true},
+    {OID_TCP_OFFLOAD_CURRENT_CONFIG, CAPABILITY, false},
+    {OID_TCP_OFFLOAD_HARDWARE_CAPABILITIES, CAPABILITY, false},
+    {OID_OFFLOAD_ENCAPSULATION, CAPABILITY, true},
+    {OID_RECEIVE_FILTER_HARDWARE_CAPABILITIES, CAPABILITY, false},
+    {OID_RECEIVE_FILTER_CURRENT_CAPABILITIES, CAPABILITY, false},
 };
 
 static const struct row *find_row(NDIS_OID oid)
@@ -293,7 +295,7 @@ bool ndis__oid_answer(struct ndis_adapter *a, struct ndis_binding *b, NDIS_OID_R
                       NDIS_STATUS *status)
 {
     const struct row *row = find_row(ndis__oid_of(request));
-    struct answer r = { .data = NULL };
+    struct answer r = {.data = NULL};
 
     if (!row)
         return false;
@@ -322,24 +324,25 @@ bool ndis__oid_answer(struct ndis_adapter *a, struct ndis_binding *b, NDIS_OID_R
     return true;
 }
 
-/* ---- old counters out of OID_GEN_STATISTICS ------------------------------------------------------------ */
+/* ---- old counters out of OID_GEN_STATISTICS
+ * ------------------------------------------------------------ */
 
 static const struct counter {
     NDIS_OID oid;
     uint32_t offset, valid;
 } counters[] = {
-    { OID_GEN_XMIT_ERROR, offsetof(NDIS_STATISTICS_INFO, ifOutErrors),
-      NDIS_STATISTICS_FLAGS_VALID_XMIT_ERROR },
-    { OID_GEN_RCV_ERROR, offsetof(NDIS_STATISTICS_INFO, ifInErrors),
-      NDIS_STATISTICS_FLAGS_VALID_RCV_ERROR },
-    { OID_GEN_RCV_NO_BUFFER, offsetof(NDIS_STATISTICS_INFO, ifInDiscards),
-      NDIS_STATISTICS_FLAGS_VALID_RCV_DISCARDS },
-    { OID_GEN_RCV_DISCARDS, offsetof(NDIS_STATISTICS_INFO, ifInDiscards),
-      NDIS_STATISTICS_FLAGS_VALID_RCV_DISCARDS },
-    { OID_GEN_BYTES_XMIT, offsetof(NDIS_STATISTICS_INFO, ifHCOutOctets),
-      NDIS_STATISTICS_FLAGS_VALID_BYTES_XMIT },
-    { OID_GEN_BYTES_RCV, offsetof(NDIS_STATISTICS_INFO, ifHCInOctets),
-      NDIS_STATISTICS_FLAGS_VALID_BYTES_RCV },
+    {OID_GEN_XMIT_ERROR, offsetof(NDIS_STATISTICS_INFO, ifOutErrors),
+     NDIS_STATISTICS_FLAGS_VALID_XMIT_ERROR},
+    {OID_GEN_RCV_ERROR, offsetof(NDIS_STATISTICS_INFO, ifInErrors),
+     NDIS_STATISTICS_FLAGS_VALID_RCV_ERROR},
+    {OID_GEN_RCV_NO_BUFFER, offsetof(NDIS_STATISTICS_INFO, ifInDiscards),
+     NDIS_STATISTICS_FLAGS_VALID_RCV_DISCARDS},
+    {OID_GEN_RCV_DISCARDS, offsetof(NDIS_STATISTICS_INFO, ifInDiscards),
+     NDIS_STATISTICS_FLAGS_VALID_RCV_DISCARDS},
+    {OID_GEN_BYTES_XMIT, offsetof(NDIS_STATISTICS_INFO, ifHCOutOctets),
+     NDIS_STATISTICS_FLAGS_VALID_BYTES_XMIT},
+    {OID_GEN_BYTES_RCV, offsetof(NDIS_STATISTICS_INFO, ifHCInOctets),
+     NDIS_STATISTICS_FLAGS_VALID_BYTES_RCV},
 };
 
 struct counter_plan {
@@ -360,7 +363,7 @@ static NDIS_STATUS counter_done(struct ndis_oid_item *item, struct ndis_oid_plan
     memcpy(&value, (const char *)&p->info + p->counter->offset, 8);
     if (status == NDIS_STATUS_SUCCESS)
         status = p->info.SupportedStatistics & p->counter->valid ? reply(r, &value, wide ? 8 : 4)
-                                                                  : NDIS_STATUS_NOT_SUPPORTED;
+                                                                 : NDIS_STATUS_NOT_SUPPORTED;
     plat_free(p);
     return status;
 }

@@ -31,8 +31,8 @@
 #define unpoison(p, n) ((void)0)
 #endif
 
-#define RUN 64u          /* blocks moved between a magazine and the central list */
-#define SLAB_FIRST 8u    /* blocks in the first slab; doubles up to SLAB_LIMIT */
+#define RUN 64u       /* blocks moved between a magazine and the central list */
+#define SLAB_FIRST 8u /* blocks in the first slab; doubles up to SLAB_LIMIT */
 #define SLAB_LIMIT 128u
 #define SLAB_BYTES (512u << 10)
 #define POISON_BYTE 0xd5
@@ -60,7 +60,8 @@ static uint32_t round64(uint32_t n)
     return (n + 63) & ~63u;
 }
 
-/* ---- layout ------------------------------------------------------------------------------------- */
+/* ---- layout -------------------------------------------------------------------------------------
+ */
 
 static void layout(struct ndis_pool *p)
 {
@@ -112,7 +113,8 @@ static void block_init(struct ndis_pool *p, void *block)
     ndis__tail(p, block)->state = NDIS_BLOCK_FREE;
 }
 
-/* ---- making and freeing pools ---------------------------------------------------------------------- */
+/* ---- making and freeing pools
+ * ---------------------------------------------------------------------- */
 
 struct ndis_pool *ndis__pool_create(enum ndis_pool_kind kind, bool with_nb, uint32_t context_size,
                                     uint32_t data_size, uint32_t tag, bool verify)
@@ -189,7 +191,8 @@ void ndis__pool_destroy(struct ndis_pool *p, const char *function)
                 p->tag);
 }
 
-/* ---- the slow half of allocation ------------------------------------------------------------------- */
+/* ---- the slow half of allocation
+ * ------------------------------------------------------------------- */
 
 /* Lock held. Adds a slab to the central list, without the lock while it allocates. */
 static bool grow(struct ndis_pool *p)
@@ -272,7 +275,8 @@ void *NTAPI ndis__block_alloc_slow(struct ndis_pool *p)
     return alloc_slow(p);
 }
 
-/* ---- the slow half of freeing ----------------------------------------------------------------------- */
+/* ---- the slow half of freeing
+ * ----------------------------------------------------------------------- */
 
 static void central_push(struct ndis_pool *p, void *block)
 {
@@ -290,7 +294,8 @@ static void free_single(struct ndis_pool *p, void *block)
 
     if (p->kind == NDIS_POOL_NBL)
         ((NET_BUFFER_LIST *)b)->NdisPoolHandle = p;
-    memset(b, POISON_BYTE, p->kind == NDIS_POOL_NBL ? offsetof(NET_BUFFER_LIST, NdisPoolHandle) : 16);
+    memset(b, POISON_BYTE,
+           p->kind == NDIS_POOL_NBL ? offsetof(NET_BUFFER_LIST, NdisPoolHandle) : 16);
     if (p->kind == NDIS_POOL_NBL)
         memset(b + 64, POISON_BYTE, NDIS_NBL_TAIL - 64);
     if (p->data)
@@ -299,8 +304,8 @@ static void free_single(struct ndis_pool *p, void *block)
     umn__lock(&p->lock);
     oldest = p->quarantine[p->quarantine_next];
     p->quarantine[p->quarantine_next] = block;
-    p->quarantine_next = (p->quarantine_next + 1) %
-                         (sizeof(p->quarantine) / sizeof(p->quarantine[0]));
+    p->quarantine_next =
+        (p->quarantine_next + 1) % (sizeof(p->quarantine) / sizeof(p->quarantine[0]));
     p->total--;
     last = p->dead && p->total == 0;
     umn__unlock(&p->lock);

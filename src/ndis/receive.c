@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Receives: from the miniport up to the bindings whose filters accept, and back. An indication is
- * inside adapter->rx_gate, which keeps adapter->running as it is; NBLs that protocols hold are counted
- * in binding->rx_out and adapter->rx_out until they are on their way back. No lock. <= DISPATCH_LEVEL.
+ * inside adapter->rx_gate, which keeps adapter->running as it is; NBLs that protocols hold are
+ * counted in binding->rx_out and adapter->rx_out until they are on their way back. No lock. <=
+ * DISPATCH_LEVEL.
  *
- * One binding: the chain goes on as it is, without what the filter rejects. Several: a frame that one
- * accepts goes to it; one that more accept goes as the original to the last of them and as a clone to
- * each other, and back to the miniport when the last of all has come back (struct ndis_share).
+ * One binding: the chain goes on as it is, without what the filter rejects. Several: a frame that
+ * one accepts goes to it; one that more accept goes as the original to the last of them and as a
+ * clone to each other, and back to the miniport when the last of all has come back (struct
+ * ndis_share).
  */
 #include "ndis/data.h"
 
@@ -40,9 +42,8 @@ static void NTAPI give_back(struct ndis_adapter *a, NET_BUFFER_LIST *chain, ULON
             ndis__nbl_tail(nbl)->received--;
     umn__point(UMN_OP_CALLBACK, a);
     a->driver->chars.ReturnNetBufferListsHandler(
-        a->context, chain, receive_flags & NDIS_RECEIVE_FLAGS_DISPATCH_LEVEL
-                               ? NDIS_RETURN_FLAGS_DISPATCH_LEVEL
-                               : 0);
+        a->context, chain,
+        receive_flags & NDIS_RECEIVE_FLAGS_DISPATCH_LEVEL ? NDIS_RETURN_FLAGS_DISPATCH_LEVEL : 0);
 }
 
 static NDIS_COLD void refused(struct ndis_adapter *a, NET_BUFFER_LIST *chain, ULONG flags)
@@ -50,12 +51,15 @@ static NDIS_COLD void refused(struct ndis_adapter *a, NET_BUFFER_LIST *chain, UL
     enum ndis_adapter_state s = __atomic_load_n(&a->state, __ATOMIC_RELAXED);
 
     if (s != NDIS_ADAPTER_PAUSING && s != NDIS_ADAPTER_RUNNING && s != NDIS_ADAPTER_RESTARTING)
-        umn__report("ST-02", 0, "NdisMIndicateReceiveNetBufferLists on adapter %s, which is neither "
-                    "running nor restarting", a->name ? a->name : "?");
+        umn__report("ST-02", 0,
+                    "NdisMIndicateReceiveNetBufferLists on adapter %s, which is neither "
+                    "running nor restarting",
+                    a->name ? a->name : "?");
     give_back(a, chain, flags);
 }
 
-/* ---- one binding ------------------------------------------------------------------------------------ */
+/* ---- one binding
+ * ------------------------------------------------------------------------------------ */
 
 static inline bool accepts(const struct ndis_binding *b, const struct ndis_adapter *a,
                            uint32_t filter, const NET_BUFFER_LIST *nbl)
@@ -75,7 +79,8 @@ static inline bool accepts_all(const struct ndis_binding *b, const struct ndis_a
             a->running_count == 1);
 }
 
-/* A lent chain must come back linked as it was: each accepted run is cut off only during the call. */
+/* A lent chain must come back linked as it was: each accepted run is cut off only during the call.
+ */
 static void NTAPI lend_runs(struct ndis_binding *b, NET_BUFFER_LIST *chain, ULONG port, ULONG flags)
 {
     struct ndis_adapter *a = b->adapter;
@@ -150,7 +155,8 @@ static void NTAPI deliver_one(struct ndis_binding *b, NET_BUFFER_LIST *chain, UL
         give_back(a, rejected, flags);
 }
 
-/* ---- several bindings --------------------------------------------------------------------------------- */
+/* ---- several bindings
+ * --------------------------------------------------------------------------------- */
 
 struct queue {
     NET_BUFFER_LIST *first, **last;
@@ -185,7 +191,8 @@ static void queue_flush(struct delivery *d, unsigned i)
                           d->flags & ~NDIS_RECEIVE_FLAGS_PERFECT_FILTERED);
 }
 
-/* Without memory for a clone the binding only borrows the frame, after what it has coming before. */
+/* Without memory for a clone the binding only borrows the frame, after what it has coming before.
+ */
 static NDIS_COLD void lend(struct delivery *d, unsigned i, NET_BUFFER_LIST *nbl)
 {
     NET_BUFFER_LIST *next = nbl->Next;
@@ -295,7 +302,7 @@ static NDIS_COLD void deliver_many(struct ndis_adapter *a, NET_BUFFER_LIST *chai
     d.flags = flags;
     d.bindings = a->running_count < QUEUES ? a->running_count : QUEUES;
     for (unsigned i = 0; i < d.bindings; i++)
-        d.queue[i] = (struct queue){ .last = &d.queue[i].first };
+        d.queue[i] = (struct queue){.last = &d.queue[i].first};
     for (; chain; chain = next) {
         uint64_t takers = takers_of(&d, chain);
 
@@ -313,12 +320,13 @@ static NDIS_COLD void deliver_many(struct ndis_adapter *a, NET_BUFFER_LIST *chai
     give_back(a, rejected, flags);
 }
 
-/* ---- what drivers call ---------------------------------------------------------------------------------- */
+/* ---- what drivers call
+ * ---------------------------------------------------------------------------------- */
 
 /*
  * Indicates a chain of NumberOfNetBufferLists received NBLs. They are NDIS's until
- * MiniportReturnNetBufferLists gives them back, or, with NDIS_RECEIVE_FLAGS_RESOURCES, until this call
- * returns. On an adapter that is not running they come back at once. <= DISPATCH_LEVEL.
+ * MiniportReturnNetBufferLists gives them back, or, with NDIS_RECEIVE_FLAGS_RESOURCES, until this
+ * call returns. On an adapter that is not running they come back at once. <= DISPATCH_LEVEL.
  * nf-ndis-ndismindicatereceivenetbufferlists.md, IM-RCV-05, IM-RCV-06, IM-RCV-10
  */
 void NTAPI NdisMIndicateReceiveNetBufferLists(NDIS_HANDLE MiniportAdapterHandle,
@@ -334,13 +342,14 @@ void NTAPI NdisMIndicateReceiveNetBufferLists(NDIS_HANDLE MiniportAdapterHandle,
                  !chain))
         return;
     if (unlikely(ndis__verify)) {
-        ULONG n = ndis__verify_chain(NDIS_VERIFY_RECEIVE, a, &chain,
-                                     ReceiveFlags & NDIS_RECEIVE_FLAGS_DISPATCH_LEVEL,
-                                     ReceiveFlags & NDIS_RECEIVE_FLAGS_RESOURCES,
-                                     "NdisMIndicateReceiveNetBufferLists");
+        ULONG n = ndis__verify_chain(
+            NDIS_VERIFY_RECEIVE, a, &chain, ReceiveFlags & NDIS_RECEIVE_FLAGS_DISPATCH_LEVEL,
+            ReceiveFlags & NDIS_RECEIVE_FLAGS_RESOURCES, "NdisMIndicateReceiveNetBufferLists");
         if (n != NumberOfNetBufferLists)
-            umn__report("NBL-10", 0, "NdisMIndicateReceiveNetBufferLists: %u NBLs announced, the "
-                        "list has %u", NumberOfNetBufferLists, n);
+            umn__report("NBL-10", 0,
+                        "NdisMIndicateReceiveNetBufferLists: %u NBLs announced, the "
+                        "list has %u",
+                        NumberOfNetBufferLists, n);
     }
     if (unlikely(!ndis__gate_enter(&a->rx_gate, &slot))) {
         refused(a, chain, ReceiveFlags);

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Hardware resets: a miniport asks for one, a worker calls MiniportResetEx at PASSIVE_LEVEL between the
- * statuses RESET_START and RESET_END, which NDIS makes (IM-RST-02). While `adapter->resetting` neither
- * sends nor requests reach the miniport (IM-RST-03). The adapter's state does not change; halting
- * waits for the reset, which is counted in adapter->call_out. `reset_wanted` makes resets serial.
- * Nothing here checks for hangs: only the miniport starts a reset (IM-RST-01).
+ * Hardware resets: a miniport asks for one, a worker calls MiniportResetEx at PASSIVE_LEVEL between
+ * the statuses RESET_START and RESET_END, which NDIS makes (IM-RST-02). While `adapter->resetting`
+ * neither sends nor requests reach the miniport (IM-RST-03). The adapter's state does not change;
+ * halting waits for the reset, which is counted in adapter->call_out. `reset_wanted` makes resets
+ * serial. Nothing here checks for hangs: only the miniport starts a reset (IM-RST-01).
  */
 #include "ndis/control.h"
 #include "ndis/data.h"
@@ -113,7 +113,8 @@ void NTAPI NdisMResetMiniport(NDIS_HANDLE MiniportAdapterHandle)
     umn__work_queue(&a->reset_work);
 }
 
-/* Completes a MiniportResetEx that returned PENDING. <= DISPATCH_LEVEL. nf-ndis-ndismresetcomplete.md */
+/* Completes a MiniportResetEx that returned PENDING. <= DISPATCH_LEVEL.
+ * nf-ndis-ndismresetcomplete.md */
 void NTAPI NdisMResetComplete(NDIS_HANDLE MiniportAdapterHandle, NDIS_STATUS Status,
                               BOOLEAN AddressingReset)
 {
@@ -123,8 +124,10 @@ void NTAPI NdisMResetComplete(NDIS_HANDLE MiniportAdapterHandle, NDIS_STATUS Sta
     if (!ndis__live(a, NDIS_KIND_ADAPTER, "NdisMResetComplete"))
         return;
     if (!__atomic_load_n(&a->reset_pending, __ATOMIC_SEQ_CST) || Status == NDIS_STATUS_PENDING) {
-        umn__report("ST-06", 0, "NdisMResetComplete of %s: no reset is pending, or the status says "
-                    "PENDING", a->driver->service);
+        umn__report("ST-06", 0,
+                    "NdisMResetComplete of %s: no reset is pending, or the status says "
+                    "PENDING",
+                    a->driver->service);
         return;
     }
     a->reset_addressing = AddressingReset;

@@ -1,15 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Sends: from a binding down to the miniport, completions back to the binding that SourceHandle names,
- * cancellation. A send is inside binding->tx_gate while the miniport runs and counted in
+ * Sends: from a binding down to the miniport, completions back to the binding that SourceHandle
+ * names, cancellation. A send is inside binding->tx_gate while the miniport runs and counted in
  * binding->tx_out until its completion is on its way up. Batches all the way; no lock. <= DISPATCH.
  */
 #include "ndis/data.h"
 
 static NDIS_COLD void NTAPI foreign_source(struct ndis_binding *b, NET_BUFFER_LIST *nbl)
 {
-    umn__report("NBL-07", 0, "NdisSendNetBufferLists: SourceHandle is not the binding handle of %s "
-                             "(IM-SND-05)", b->protocol->service);
+    umn__report("NBL-07", 0,
+                "NdisSendNetBufferLists: SourceHandle is not the binding handle of %s "
+                "(IM-SND-05)",
+                b->protocol->service);
     nbl->SourceHandle = b; /* else its completion would go astray */
 }
 
@@ -46,14 +48,14 @@ static NDIS_COLD void refuse(struct ndis_binding *b, NET_BUFFER_LIST *chain, NDI
             ndis__nbl_tail(nbl)->sent--;
         nbl->Status = status;
     }
-    complete_to(b, chain, send_flags & NDIS_SEND_FLAGS_DISPATCH_LEVEL
-                              ? NDIS_SEND_COMPLETE_FLAGS_DISPATCH_LEVEL
-                              : 0);
+    complete_to(
+        b, chain,
+        send_flags & NDIS_SEND_FLAGS_DISPATCH_LEVEL ? NDIS_SEND_COMPLETE_FLAGS_DISPATCH_LEVEL : 0);
 }
 
 /*
- * Sends a chain. Always asynchronous: each NBL comes back by ProtocolSendNetBufferListsComplete, with
- * NDIS_STATUS_PAUSED if the binding is not running. The NBLs are not the caller's until then.
+ * Sends a chain. Always asynchronous: each NBL comes back by ProtocolSendNetBufferListsComplete,
+ * with NDIS_STATUS_PAUSED if the binding is not running. The NBLs are not the caller's until then.
  * <= DISPATCH_LEVEL. nf-ndis-ndissendnetbufferlists.md, IM-SND-01, IM-SND-02
  */
 void NTAPI NdisSendNetBufferLists(NDIS_HANDLE NdisBindingHandle, PNET_BUFFER_LIST NetBufferLists,
@@ -95,8 +97,9 @@ void NTAPI NdisSendNetBufferLists(NDIS_HANDLE NdisBindingHandle, PNET_BUFFER_LIS
 
 static NDIS_COLD bool no_binding_of(struct ndis_adapter *a)
 {
-    umn__report("NBL-07", 0, "NdisMSendNetBufferListsComplete: SourceHandle is no binding of this "
-                             "adapter; the NBL cannot be completed");
+    umn__report("NBL-07", 0,
+                "NdisMSendNetBufferListsComplete: SourceHandle is no binding of this "
+                "adapter; the NBL cannot be completed");
     return false;
 }
 
@@ -126,9 +129,9 @@ void NTAPI NdisMSendNetBufferListsComplete(NDIS_HANDLE MiniportAdapterHandle,
             n++;
         }
         last->Next = NULL;
-        if (likely(b && b->data_kind == NDIS_KIND_BINDING && b->adapter == a) ||
-            no_binding_of(a)) {
-            /* Not counted any more when the protocol hears of it: it may complete its pause there. */
+        if (likely(b && b->data_kind == NDIS_KIND_BINDING && b->adapter == a) || no_binding_of(a)) {
+            /* Not counted any more when the protocol hears of it: it may complete its pause there.
+             */
             ndis__out_add(&b->call_out, 1);
             ndis__out_sub(&b->tx_out, n);
             umn__point(UMN_OP_CALLBACK, b);

@@ -15,7 +15,7 @@ void NTAPI NdisInitializeString(PNDIS_STRING Destination, PUCHAR Source)
     size_t n = strlen((const char *)Source);
 
     umn__check_irql(UMN_PASSIVE, "NdisInitializeString");
-    *Destination = (NDIS_STRING){ 0 };
+    *Destination = (NDIS_STRING){0};
     if (n > UINT16_MAX / sizeof(WCHAR) - 1)
         return;
     Destination->Buffer = ExAllocatePoolWithTag(NonPagedPool, (n + 1) * sizeof(WCHAR), STRING_TAG);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Timer objects: a KTIMER and a KDPC per object; the driver's function runs at DISPATCH_LEVEL. Setting
- * and cancelling at <= DISPATCH_LEVEL. No lock of its own: src/nt makes both serial; the function
- * context of the next expiry is read once, when the DPC starts.
+ * Timer objects: a KTIMER and a KDPC per object; the driver's function runs at DISPATCH_LEVEL.
+ * Setting and cancelling at <= DISPATCH_LEVEL. No lock of its own: src/nt makes both serial; the
+ * function context of the next expiry is read once, when the DPC starts.
  */
 #include "ndis/data.h"
 
@@ -14,8 +14,8 @@ struct ndis_timer {
     KTIMER timer;
     KDPC dpc;
     NDIS_TIMER_FUNCTION *function;
-    PVOID context;      /* of the characteristics */
-    PVOID set_context;  /* of the last set, or NULL */
+    PVOID context;     /* of the characteristics */
+    PVOID set_context; /* of the last set, or NULL */
 };
 
 static KDEFERRED_ROUTINE fired;
@@ -60,8 +60,8 @@ NDIS_STATUS NTAPI NdisAllocateTimerObject(NDIS_HANDLE NdisHandle,
     t = ExAllocatePoolWithTag(NonPagedPool, sizeof(*t), c->AllocationTag);
     if (!t)
         return NDIS_STATUS_RESOURCES;
-    *t = (struct ndis_timer){ .kind = TIMER_KIND, .function = c->TimerFunction,
-                              .context = c->FunctionContext };
+    *t = (struct ndis_timer){
+        .kind = TIMER_KIND, .function = c->TimerFunction, .context = c->FunctionContext};
     KeInitializeTimer(&t->timer);
     KeInitializeDpc(&t->dpc, fired, t);
     *pTimerObject = t;
@@ -69,9 +69,9 @@ NDIS_STATUS NTAPI NdisAllocateTimerObject(NDIS_HANDLE NdisHandle,
 }
 
 /*
- * DueTime in 100 ns: negative = from now, else system time; every MillisecondsPeriod after that unless
- * 0. FunctionContext NULL: the one of the characteristics. TRUE: it was set already and now is set
- * anew. nf-ndis-ndissettimerobject.md
+ * DueTime in 100 ns: negative = from now, else system time; every MillisecondsPeriod after that
+ * unless 0. FunctionContext NULL: the one of the characteristics. TRUE: it was set already and now
+ * is set anew. nf-ndis-ndissettimerobject.md
  */
 BOOLEAN NTAPI NdisSetTimerObject(NDIS_HANDLE TimerObject, LARGE_INTEGER DueTime,
                                  LONG MillisecondsPeriod, PVOID FunctionContext)

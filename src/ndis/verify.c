@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Checks of the chains that drivers hand over on the data path, when ndis__verify is on: ownership
- * (NBL-02, NBL-05), source handles (NBL-07), well-formed lists (NBL-10), dispatch flags (NBL-17), no
- * spin lock held (IM-SYN-02). Marks lie in the tails of the blocks; no lock, because each NBL has one
- * owner. <= DISPATCH_LEVEL.
+ * (NBL-02, NBL-05), source handles (NBL-07), well-formed lists (NBL-10), dispatch flags (NBL-17),
+ * no spin lock held (IM-SYN-02). Marks lie in the tails of the blocks; no lock, because each NBL
+ * has one owner. <= DISPATCH_LEVEL.
  */
 #include "ndis/data.h"
 
@@ -20,8 +20,8 @@ static bool pool_live(NET_BUFFER_LIST *nbl, const struct verdict *v)
 
     if (ndis__pool_is(pool, NDIS_POOL_NBL) && ndis__nbl_tail(nbl)->state == NDIS_BLOCK_LIVE)
         return true;
-    umn__report("NBL-01", 0,
-                "%s: the NBL is free, or does not come from an NDIS pool", v->function);
+    umn__report("NBL-01", 0, "%s: the NBL is free, or does not come from an NDIS pool",
+                v->function);
     return false;
 }
 
@@ -69,7 +69,7 @@ static bool one(NET_BUFFER_LIST *nbl, const struct verdict *v)
 ULONG ndis__verify_chain(enum ndis_verify_what what, NDIS_HANDLE handle, NET_BUFFER_LIST **chain,
                          bool flag_dispatch, bool lent, const char *function)
 {
-    struct verdict v = { what, handle, function, lent };
+    struct verdict v = {what, handle, function, lent};
     NET_BUFFER_LIST **at = chain;
     ULONG n = 0;
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Work items: the routine runs once per queueing, in a worker at PASSIVE_LEVEL. `queued` is the only
- * shared field; the item may be queued again or freed from its routine. <= DISPATCH_LEVEL.
+ * Work items: the routine runs once per queueing, in a worker at PASSIVE_LEVEL. `queued` is the
+ * only shared field; the item may be queued again or freed from its routine. <= DISPATCH_LEVEL.
  */
 #include "ndis/data.h"
 
@@ -38,8 +38,8 @@ static struct ndis_work *work_of(NDIS_HANDLE handle, const char *function)
     return NULL;
 }
 
-/* NdisObjectHandle: of a miniport adapter or driver, a filter, a device; not of a protocol or binding.
- * NULL: no memory. nf-ndis-ndisallocateioworkitem.md */
+/* NdisObjectHandle: of a miniport adapter or driver, a filter, a device; not of a protocol or
+ * binding. NULL: no memory. nf-ndis-ndisallocateioworkitem.md */
 NDIS_HANDLE NTAPI NdisAllocateIoWorkItem(NDIS_HANDLE NdisObjectHandle)
 {
     struct ndis_work *w;
@@ -49,13 +49,14 @@ NDIS_HANDLE NTAPI NdisAllocateIoWorkItem(NDIS_HANDLE NdisObjectHandle)
         enum ndis_kind kind = ndis__kind(NdisObjectHandle);
 
         if (kind == NDIS_KIND_PROTOCOL || kind == NDIS_KIND_BINDING)
-            umn__report("Init_NdisAllocateIoWorkItem", 0, "NdisAllocateIoWorkItem: a protocol's "
-                                                          "handle does not serve");
+            umn__report("Init_NdisAllocateIoWorkItem", 0,
+                        "NdisAllocateIoWorkItem: a protocol's "
+                        "handle does not serve");
     }
     w = ExAllocatePoolWithTag(NonPagedPool, sizeof(*w), WORK_TAG);
     if (!w)
         return NULL;
-    *w = (struct ndis_work){ .kind = WORK_KIND, .work.run = run };
+    *w = (struct ndis_work){.kind = WORK_KIND, .work.run = run};
     return w;
 }
 

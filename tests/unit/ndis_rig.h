@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * One adapter with up to three bindings, put together by hand, so that the data path and the requests
- * are tested without the control path: no PnP, no binds, no states but those that matter here. The
- * miniport and the protocol do what their scripts say and count what they see. Included once.
+ * One adapter with up to three bindings, put together by hand, so that the data path and the
+ * requests are tested without the control path: no PnP, no binds, no states but those that matter
+ * here. The miniport and the protocol do what their scripts say and count what they see. Included
+ * once.
  */
 #ifndef NDIS_RIG_H
 #define NDIS_RIG_H
@@ -22,8 +23,8 @@ struct rig {
     NDIS_HANDLE pool;
     /* scripts */
     bool hold_sends, hold_receives;
-    NDIS_STATUS oid_status;    /* what the handler returns; PENDING: held */
-    bool complete_in_handler;  /* and then PENDING is returned */
+    NDIS_STATUS oid_status;   /* what the handler returns; PENDING: held */
+    bool complete_in_handler; /* and then PENDING is returned */
     void (*on_oid)(NDIS_OID_REQUEST *);
     void (*on_receive)(unsigned binding, NET_BUFFER_LIST *chain, ULONG count, ULONG flags);
     /* what was seen */
@@ -48,7 +49,8 @@ static unsigned number_of(NDIS_HANDLE context)
     return (unsigned)(uintptr_t)context;
 }
 
-/* ---- the miniport ------------------------------------------------------------------------------------ */
+/* ---- the miniport
+ * ------------------------------------------------------------------------------------ */
 
 static void NTAPI rig_send(NDIS_HANDLE context, PNET_BUFFER_LIST chain, NDIS_PORT_NUMBER port,
                            ULONG flags)
@@ -125,7 +127,8 @@ static void __attribute__((unused)) rig_complete_oid(NDIS_STATUS status)
     NdisMOidRequestComplete(rig.a, r, status);
 }
 
-/* ---- the protocol ------------------------------------------------------------------------------------- */
+/* ---- the protocol
+ * ------------------------------------------------------------------------------------- */
 
 static void NTAPI rig_receive(NDIS_HANDLE context, PNET_BUFFER_LIST chain, NDIS_PORT_NUMBER port,
                               ULONG count, ULONG flags)
@@ -204,7 +207,8 @@ static void NTAPI rig_oid_done(NDIS_HANDLE context, PNDIS_OID_REQUEST r, NDIS_ST
     rig.oid_done_status[i] = status;
 }
 
-/* ---- putting it together -------------------------------------------------------------------------------- */
+/* ---- putting it together
+ * -------------------------------------------------------------------------------- */
 
 static bool rig_binding(unsigned i)
 {
@@ -230,11 +234,12 @@ static bool rig_binding(unsigned i)
 /* False: for want of memory. rig_down in any case. */
 static bool rig_up(unsigned bindings)
 {
-    static const uint8_t mac[6] = { 2, 0, 0, 0, 0, 1 };
+    static const uint8_t mac[6] = {2, 0, 0, 0, 0, 1};
     NET_BUFFER_LIST_POOL_PARAMETERS p = {
-        .Header = { NDIS_OBJECT_TYPE_DEFAULT, NET_BUFFER_LIST_POOL_PARAMETERS_REVISION_1,
-                    NDIS_SIZEOF_NET_BUFFER_LIST_POOL_PARAMETERS_REVISION_1 },
-        .fAllocateNetBuffer = TRUE, .DataSize = 64,
+        .Header = {NDIS_OBJECT_TYPE_DEFAULT, NET_BUFFER_LIST_POOL_PARAMETERS_REVISION_1,
+                   NDIS_SIZEOF_NET_BUFFER_LIST_POOL_PARAMETERS_REVISION_1},
+        .fAllocateNetBuffer = TRUE,
+        .DataSize = 64,
     };
     NDIS_MINIPORT_DRIVER_CHARACTERISTICS *c = &rig.driver.chars;
 
@@ -307,12 +312,13 @@ static void rig_down(void)
     umn__ndis_stop();
 }
 
-/* ---- frames -------------------------------------------------------------------------------------------- */
+/* ---- frames
+ * -------------------------------------------------------------------------------------------- */
 
 enum frame { DIRECTED, FOREIGN, BROADCAST, MULTICAST_A, MULTICAST_B };
 static const uint8_t addresses[][6] = {
-    { 2, 0, 0, 0, 0, 1 }, { 2, 0, 0, 0, 0, 9 }, { 255, 255, 255, 255, 255, 255 },
-    { 1, 0, 0x5e, 0, 0, 1 }, { 1, 0, 0x5e, 0, 0, 2 },
+    {2, 0, 0, 0, 0, 1},    {2, 0, 0, 0, 0, 9},    {255, 255, 255, 255, 255, 255},
+    {1, 0, 0x5e, 0, 0, 1}, {1, 0, 0x5e, 0, 0, 2},
 };
 
 /* An NBL with one 60-byte frame, or NULL. */
@@ -369,7 +375,8 @@ static ULONG __attribute__((unused)) transmit(unsigned i, const char *kinds, ULO
     return n;
 }
 
-/* ---- requests ------------------------------------------------------------------------------------------- */
+/* ---- requests
+ * ------------------------------------------------------------------------------------------- */
 
 static void request_make(NDIS_OID_REQUEST *r, NDIS_REQUEST_TYPE type, NDIS_OID oid, void *buffer,
                          UINT length)

@@ -1,17 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The data path between one adapter and its bindings: gates, sends and their completions, receives to
- * one and to several bindings, returns, loopback, checks. Each scenario runs with each allocation
- * failing and on random schedules (nt_harness.h), with NBL checks on and off.
+ * The data path between one adapter and its bindings: gates, sends and their completions, receives
+ * to one and to several bindings, returns, loopback, checks. Each scenario runs with each
+ * allocation failing and on random schedules (nt_harness.h), with NBL checks on and off.
  */
 #include "ndis_rig.h"
 
-#define ALL (NDIS_PACKET_TYPE_DIRECTED | NDIS_PACKET_TYPE_BROADCAST | NDIS_PACKET_TYPE_ALL_MULTICAST)
+#define ALL                                                                                        \
+    (NDIS_PACKET_TYPE_DIRECTED | NDIS_PACKET_TYPE_BROADCAST | NDIS_PACKET_TYPE_ALL_MULTICAST)
 
 /* Filters straight into the bindings: the requests have tests of their own. */
 static void filters(uint32_t f0, uint32_t f1, uint32_t f2)
 {
-    const uint32_t f[BINDINGS] = { f0, f1, f2 };
+    const uint32_t f[BINDINGS] = {f0, f1, f2};
 
     rig.a->filter_set = f0 | f1 | f2;
     for (unsigned i = 0; i < BINDINGS; i++)
@@ -19,7 +20,8 @@ static void filters(uint32_t f0, uint32_t f1, uint32_t f2)
             rig.b[i]->packet_filter = f[i];
 }
 
-/* ---- gates, counters, completions -------------------------------------------------------------------- */
+/* ---- gates, counters, completions
+ * -------------------------------------------------------------------- */
 
 static struct ndis_gate gate;
 static struct ndis_outstanding out;
@@ -47,10 +49,10 @@ static void gate_user(void *arg)
 
 static void gates(void *arg)
 {
-    struct umn_ctx *user[3] = { 0 };
+    struct umn_ctx *user[3] = {0};
     unsigned slot;
 
-    out = (struct ndis_outstanding){ 0 };
+    out = (struct ndis_outstanding){0};
     inside = entered = 0;
     gate_closed = false;
     ndis__gate_init(&gate);
@@ -88,7 +90,9 @@ static void completions(void *arg)
     umn__ctx_join(ctx);
 }
 
-/* ---- sends ----------------------------------------------------------------------------------------------- */
+/* ---- sends
+ * -----------------------------------------------------------------------------------------------
+ */
 
 /* What is held, in one chain, from both ends in turn: 0 4 1 3 2. */
 static NET_BUFFER_LIST *shuffled(void)
@@ -171,7 +175,8 @@ down:
     rig_down();
 }
 
-/* ---- receives, one binding ------------------------------------------------------------------------------- */
+/* ---- receives, one binding
+ * ------------------------------------------------------------------------------- */
 
 static void receives(void *arg)
 {
@@ -219,7 +224,6 @@ down:
     rig_down();
 }
 
-
 /* IM-RCV-03, IM-RCV-05: nothing is returned, and the links are as they were. */
 static void resources(void *arg)
 {
@@ -245,7 +249,8 @@ down:
     rig_down();
 }
 
-/* ---- receives, several bindings ------------------------------------------------------------------------------ */
+/* ---- receives, several bindings
+ * ------------------------------------------------------------------------------ */
 
 /* IM-RCV-06, IM-RCV-07, IM-RCV-10: originals go back after the last holder; order per binding. */
 static void spread_out(void *arg)
@@ -291,7 +296,7 @@ static void returner(void *arg)
 /* Two contexts return the parts of shared frames against each other. */
 static void returns_race(void *arg)
 {
-    struct umn_ctx *ctx[2] = { 0 };
+    struct umn_ctx *ctx[2] = {0};
     ULONG n = 0;
 
     if (!rig_up(3))
@@ -335,7 +340,8 @@ down:
     rig_down();
 }
 
-/* ---- loopback: IM-SND-11, IM-SND-12 ---------------------------------------------------------------------------- */
+/* ---- loopback: IM-SND-11, IM-SND-12
+ * ---------------------------------------------------------------------------- */
 
 static void loops(void *arg)
 {
@@ -346,7 +352,8 @@ static void loops(void *arg)
         goto down;
     n = transmit(0, "0", 0);
     CHECK(rig.got[0] == 0 && rig.got[1] == 0);
-    /* 1 is promiscuous, 2 as well but wants nothing local; the sender only sees what it asks for. */
+    /* 1 is promiscuous, 2 as well but wants nothing local; the sender only sees what it asks for.
+     */
     NEED(set_filter(1, NDIS_PACKET_TYPE_PROMISCUOUS) == NDIS_STATUS_SUCCESS, down);
     NEED(set_filter(2, NDIS_PACKET_TYPE_PROMISCUOUS | NDIS_PACKET_TYPE_NO_LOCAL) == 0, down);
     NEED(set_filter(0, ALL) == 0, down);
@@ -375,7 +382,9 @@ down:
     rig_down();
 }
 
-/* ---- tests ---------------------------------------------------------------------------------------------------------- */
+/* ---- tests
+ * ----------------------------------------------------------------------------------------------------------
+ */
 
 static void both(void (*scenario)(void *), int expected)
 {
@@ -386,7 +395,7 @@ static void both(void (*scenario)(void *), int expected)
 }
 static void mistakes(void (*scenario)(void *), int expected)
 {
-    struct umn_sched_config config = { .backend = UMN_BACKEND_EXPLORE, .cpus = 2 };
+    struct umn_sched_config config = {.backend = UMN_BACKEND_EXPLORE, .cpus = 2};
 
     umn__ndis_verify(true);
     umn__report_quiet(true);

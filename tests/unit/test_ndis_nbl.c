@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * NET_BUFFER_LISTs: pools, contexts, data start, clones, fragments, copying. Each scenario runs on the
- * explore back end, again with each of its allocations failing, and on random schedules; verified
- * pools (one allocation per NBL) and cached ones (slabs and magazines).
+ * NET_BUFFER_LISTs: pools, contexts, data start, clones, fragments, copying. Each scenario runs on
+ * the explore back end, again with each of its allocations failing, and on random schedules;
+ * verified pools (one allocation per NBL) and cached ones (slabs and magazines).
  */
 #include "nt_harness.h"
 #include "ndis/data.h"
@@ -12,9 +12,12 @@
 static NDIS_HANDLE nbl_pool(bool nb, USHORT context, ULONG data)
 {
     NET_BUFFER_LIST_POOL_PARAMETERS p = {
-        .Header = { NDIS_OBJECT_TYPE_DEFAULT, NET_BUFFER_LIST_POOL_PARAMETERS_REVISION_1,
-                    NDIS_SIZEOF_NET_BUFFER_LIST_POOL_PARAMETERS_REVISION_1 },
-        .fAllocateNetBuffer = nb, .ContextSize = context, .PoolTag = TAG, .DataSize = data,
+        .Header = {NDIS_OBJECT_TYPE_DEFAULT, NET_BUFFER_LIST_POOL_PARAMETERS_REVISION_1,
+                   NDIS_SIZEOF_NET_BUFFER_LIST_POOL_PARAMETERS_REVISION_1},
+        .fAllocateNetBuffer = nb,
+        .ContextSize = context,
+        .PoolTag = TAG,
+        .DataSize = data,
     };
 
     return NdisAllocateNetBufferListPool(NULL, &p);
@@ -23,15 +26,17 @@ static NDIS_HANDLE nbl_pool(bool nb, USHORT context, ULONG data)
 static NDIS_HANDLE nb_pool(ULONG data)
 {
     NET_BUFFER_POOL_PARAMETERS p = {
-        .Header = { NDIS_OBJECT_TYPE_DEFAULT, NET_BUFFER_POOL_PARAMETERS_REVISION_1,
-                    NDIS_SIZEOF_NET_BUFFER_POOL_PARAMETERS_REVISION_1 },
-        .PoolTag = TAG, .DataSize = data,
+        .Header = {NDIS_OBJECT_TYPE_DEFAULT, NET_BUFFER_POOL_PARAMETERS_REVISION_1,
+                   NDIS_SIZEOF_NET_BUFFER_POOL_PARAMETERS_REVISION_1},
+        .PoolTag = TAG,
+        .DataSize = data,
     };
 
     return NdisAllocateNetBufferPool(NULL, &p);
 }
 
-/* ---- a chain of MDLs over counting bytes ------------------------------------------------------------ */
+/* ---- a chain of MDLs over counting bytes
+ * ------------------------------------------------------------ */
 
 static uint8_t data[4096];
 struct chain {
@@ -76,7 +81,8 @@ static bool same_place(const NET_BUFFER *a, const NET_BUFFER *b)
            a->DataLength == b->DataLength;
 }
 
-/* ---- IM-NBL-02, IM-NBL-03, IM-NBL-06 ------------------------------------------------------------------ */
+/* ---- IM-NBL-02, IM-NBL-03, IM-NBL-06
+ * ------------------------------------------------------------------ */
 
 static void pools(void *arg)
 {
@@ -105,7 +111,8 @@ static void pools(void *arg)
     NEED(nbl, out);
     CHECK(nbl->FirstNetBuffer->MdlChain->ByteCount == 1514 && nbl->FirstNetBuffer->DataLength == 0);
     CHECK(nbl->Context && nbl->Context->Size == 32 && nbl->Context->Offset == 32);
-    memset(MmGetSystemAddressForMdlSafe(nbl->FirstNetBuffer->MdlChain, NormalPagePriority), 1, 1514);
+    memset(MmGetSystemAddressForMdlSafe(nbl->FirstNetBuffer->MdlChain, NormalPagePriority), 1,
+           1514);
     NdisAdjustMdlLength(nbl->FirstNetBuffer->MdlChain, 60);
     NdisFreeNetBufferList(nbl);
     nbl = NdisAllocateNetBufferList(full, 32, 0);
@@ -124,7 +131,7 @@ out:
 static void many(void *arg)
 {
     NDIS_HANDLE pool = nbl_pool(true, 16, 0), nbs = nb_pool(64);
-    NET_BUFFER_LIST *nbl[300] = { 0 };
+    NET_BUFFER_LIST *nbl[300] = {0};
     NET_BUFFER *nb = NULL;
     KIRQL old;
 
@@ -184,7 +191,8 @@ static void ownership(void *arg)
     ndis__dp_stop();
 }
 
-/* ---- contexts ---------------------------------------------------------------------------------------- */
+/* ---- contexts
+ * ---------------------------------------------------------------------------------------- */
 
 static void contexts(void *arg)
 {
@@ -222,7 +230,8 @@ out:
         NdisFreeNetBufferListPool(pool);
 }
 
-/* ---- IM-NBL-10 ------------------------------------------------------------------------------------------ */
+/* ---- IM-NBL-10
+ * ------------------------------------------------------------------------------------------ */
 
 static unsigned own_out;
 static struct own {
@@ -330,11 +339,12 @@ out:
         NdisFreeNetBufferPool(pool);
 }
 
-/* ---- IM-NBL-04, fragments, reassembled lists -------------------------------------------------------------- */
+/* ---- IM-NBL-04, fragments, reassembled lists
+ * -------------------------------------------------------------- */
 
 static void derived(void *arg)
 {
-    static const ULONG sizes[] = { 10, 700, 1, 300, 3085 };
+    static const ULONG sizes[] = {10, 700, 1, 300, 3085};
     NDIS_HANDLE pool = nbl_pool(true, 0, 0), nbs = nb_pool(0);
     NET_BUFFER_LIST *nbl = NULL, *clone = NULL, *cut = NULL, *whole = NULL;
     NET_BUFFER *second = NULL;
@@ -360,7 +370,8 @@ static void derived(void *arg)
     NdisFreeCloneNetBufferList(clone, 0);
     clone = NdisAllocateCloneNetBufferList(nbl, pool, NULL, NDIS_CLONE_FLAGS_USE_ORIGINAL_MDLS);
     NEED(clone, out);
-    CHECK(clone->FirstNetBuffer->MdlChain == c.mdl && holds(clone->FirstNetBuffer, 0, data + 5, 2000));
+    CHECK(clone->FirstNetBuffer->MdlChain == c.mdl &&
+          holds(clone->FirstNetBuffer, 0, data + 5, 2000));
     NdisFreeCloneNetBufferList(clone, NDIS_CLONE_FLAGS_USE_ORIGINAL_MDLS);
 
     nbl->FirstNetBuffer->Next = NULL;
@@ -394,11 +405,12 @@ out:
     ndis__dp_stop();
 }
 
-/* ---- IM-NBL-08, IM-NBL-11, copying -------------------------------------------------------------------------- */
+/* ---- IM-NBL-08, IM-NBL-11, copying
+ * -------------------------------------------------------------------------- */
 
 static void reading(void *arg)
 {
-    static const ULONG sizes[] = { 14, 20, 4062 };
+    static const ULONG sizes[] = {14, 20, 4062};
     NDIS_HANDLE pool = nb_pool(0);
     NET_BUFFER *nb = NULL, *to = NULL;
     uint8_t storage[64] __attribute__((aligned(64)));
@@ -413,7 +425,7 @@ static void reading(void *arg)
     CHECK(NdisGetDataBuffer(nb, 14, NULL, 1, 0) == data); /* in one piece */
     CHECK(!NdisGetDataBuffer(nb, 15, NULL, 1, 0));        /* it is not, and no storage */
     CHECK(NdisGetDataBuffer(nb, 15, storage, 1, 0) == storage && !memcmp(storage, data, 15));
-    CHECK(!NdisGetDataBuffer(nb, 41, storage, 1, 0));     /* too short */
+    CHECK(!NdisGetDataBuffer(nb, 41, storage, 1, 0)); /* too short */
     va = NdisGetDataBuffer(nb, 8, storage, 4, ((uintptr_t)data + 1) & 3);
     CHECK(va == (char *)storage); /* misaligned: copied */
     CHECK(NdisGetDataBuffer(nb, 8, storage, 4, (uintptr_t)data & 3) == data);
@@ -475,15 +487,16 @@ static void im_nbl_08_copies_exactly_the_documented_slots(void **state)
                     SLOT(TcpLargeSendNetBufferListInfo) | SLOT(Ieee8021QNetBufferListInfo) |
                     SLOT(MediaSpecificInformation) | SLOT(NetBufferListProtocolId) |
                     SLOT(IPsecOffloadV2TunnelNetBufferListInfo) |
-                    SLOT(IPsecOffloadV2HeaderNetBufferListInfo) |
-                    SLOT(NetBufferListFilteringInfo) | SLOT(VirtualSubnetInfo);
+                    SLOT(IPsecOffloadV2HeaderNetBufferListInfo) | SLOT(NetBufferListFilteringInfo) |
+                    SLOT(VirtualSubnetInfo);
 
     assert_int_equal(copied_slots(true), both | SLOT(NetBufferListCancelId));
     assert_int_equal(copied_slots(false),
                      both | SLOT(NetBufferListHashValue) | SLOT(NetBufferListHashInfo));
 }
 
-/* ---- both kinds of pool --------------------------------------------------------------------------------------- */
+/* ---- both kinds of pool
+ * --------------------------------------------------------------------------------------- */
 
 static void both(void (*scenario)(void *), int expected)
 {
@@ -499,7 +512,7 @@ static void im_nbl_02_03_06_pools_and_fresh_lists(void **state)
 }
 static void many_lists_from_slabs_and_magazines(void **state)
 {
-    struct umn_sched_config config = { .backend = UMN_BACKEND_EXPLORE, .cpus = 2 };
+    struct umn_sched_config config = {.backend = UMN_BACKEND_EXPLORE, .cpus = 2};
 
     umn__ndis_verify(false);
     explore(many, 0);
@@ -508,7 +521,7 @@ static void many_lists_from_slabs_and_magazines(void **state)
 }
 static void wrong_frees_are_reported(void **state)
 {
-    struct umn_sched_config config = { .backend = UMN_BACKEND_EXPLORE, .cpus = 2 };
+    struct umn_sched_config config = {.backend = UMN_BACKEND_EXPLORE, .cpus = 2};
 
     umn__report_quiet(true);
     umn__ndis_verify(false);

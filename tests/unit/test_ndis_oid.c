@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * OID requests: the queue, completion, cancellation, timeouts, filters and multicast lists of several
- * bindings, what NDIS answers itself, clones. Scenarios run as in nt_harness.h.
+ * OID requests: the queue, completion, cancellation, timeouts, filters and multicast lists of
+ * several bindings, what NDIS answers itself, clones. Scenarios run as in nt_harness.h.
  */
 #include "ndis_rig.h"
 
@@ -19,7 +19,8 @@ static NDIS_STATUS query(unsigned i, NDIS_OID oid, void *buffer, UINT *length)
     return status;
 }
 
-/* ---- IM-OID-01, -02, -03 -------------------------------------------------------------------------------- */
+/* ---- IM-OID-01, -02, -03
+ * -------------------------------------------------------------------------------- */
 
 static NDIS_OID_REQUEST request[8];
 static uint32_t buffer[8];
@@ -238,7 +239,8 @@ down:
     rig_down();
 }
 
-/* ---- IM-OID-16: filters ------------------------------------------------------------------------------------ */
+/* ---- IM-OID-16: filters
+ * ------------------------------------------------------------------------------------ */
 
 static uint32_t given(void)
 {
@@ -301,9 +303,13 @@ down:
     rig_down();
 }
 
-/* ---- IM-OID-17: multicast lists ------------------------------------------------------------------------------ */
+/* ---- IM-OID-17: multicast lists
+ * ------------------------------------------------------------------------------ */
 
-#define MAC(n) { 1, 0, 0x5e, 0, 0, n }
+#define MAC(n)                                                                                     \
+    {                                                                                              \
+        1, 0, 0x5e, 0, 0, n                                                                        \
+    }
 static bool wire_is(const char *numbers)
 {
     unsigned n = (unsigned)strlen(numbers);
@@ -317,8 +323,8 @@ static bool wire_is(const char *numbers)
 
 static void multicast(void *arg)
 {
-    uint8_t list[][6] = { MAC(3), MAC(1), MAC(3) }, other[][6] = { MAC(3), MAC(4), MAC(5) };
-    uint8_t bad[6] = { 2, 0, 0, 0, 0, 1 }, all[30];
+    uint8_t list[][6] = {MAC(3), MAC(1), MAC(3)}, other[][6] = {MAC(3), MAC(4), MAC(5)};
+    uint8_t bad[6] = {2, 0, 0, 0, 0, 1}, all[30];
     UINT length = sizeof all;
     uint64_t one = 0, five = 0;
 
@@ -360,7 +366,8 @@ down:
     rig_down();
 }
 
-/* ---- IM-OID-15: what NDIS answers ---------------------------------------------------------------------------- */
+/* ---- IM-OID-15: what NDIS answers
+ * ---------------------------------------------------------------------------- */
 
 static void statistics(NDIS_OID_REQUEST *r)
 {
@@ -374,7 +381,7 @@ static void statistics(NDIS_OID_REQUEST *r)
 
 static void answers(void *arg)
 {
-    static const NDIS_OID oids[] = { OID_GEN_VENDOR_ID, OID_GEN_STATISTICS, OID_GEN_LINK_STATE };
+    static const NDIS_OID oids[] = {OID_GEN_VENDOR_ID, OID_GEN_STATISTICS, OID_GEN_LINK_STATE};
     uint8_t mac[6];
     uint64_t wide = 0;
     uint32_t value = 0;
@@ -412,7 +419,8 @@ down:
     rig_down();
 }
 
-/* ---- clones, direct requests ------------------------------------------------------------------------------------ */
+/* ---- clones, direct requests
+ * ------------------------------------------------------------------------------------ */
 
 static NDIS_OID_REQUEST *direct;
 static NDIS_STATUS NTAPI direct_request(NDIS_HANDLE context, PNDIS_OID_REQUEST r)
@@ -458,7 +466,8 @@ down:
     rig_down();
 }
 
-/* ---- IM-RST-02, IM-RST-03: resets -------------------------------------------------------------------------------- */
+/* ---- IM-RST-02, IM-RST-03: resets
+ * -------------------------------------------------------------------------------- */
 
 static NDIS_STATUS statuses[4];
 static unsigned status_count, resets;
@@ -510,7 +519,9 @@ down:
     rig_down();
 }
 
-/* ---- tests ---------------------------------------------------------------------------------------------------- */
+/* ---- tests
+ * ----------------------------------------------------------------------------------------------------
+ */
 
 #define SWEEP(name, scenario)                                                                      \
     static void name(void **state)                                                                 \
@@ -530,7 +541,7 @@ SWEEP(im_rst_02_03_resets_are_framed_by_statuses, resetting)
 
 static void im_oid_04_mistakes_of_miniports_are_reported(void **state)
 {
-    struct umn_sched_config config = { .backend = UMN_BACKEND_EXPLORE, .cpus = 2 };
+    struct umn_sched_config config = {.backend = UMN_BACKEND_EXPLORE, .cpus = 2};
 
     umn__report_quiet(true);
     run_once(oid_mistakes, &config, 0, 6);

@@ -6,7 +6,8 @@
 
 #define TAG 0x74736554u
 
-/* ---- memory, strings, processors ------------------------------------------------------------------------ */
+/* ---- memory, strings, processors
+ * ------------------------------------------------------------------------ */
 
 static void memory(void *arg)
 {
@@ -47,7 +48,8 @@ static void processors(void *arg)
     CHECK(NdisGetProcessorInformationEx(NULL, all, &size) == NDIS_STATUS_BUFFER_TOO_SHORT);
     CHECK(size > sizeof *all && size <= sizeof room);
     CHECK(NdisGetProcessorInformationEx(NULL, all, &size) == NDIS_STATUS_SUCCESS);
-    CHECK(all->NumberOfProcessors == 2 && all->ProcessorInfoEntrySize == sizeof(NDIS_PROCESSOR_INFO_EX));
+    CHECK(all->NumberOfProcessors == 2 &&
+          all->ProcessorInfoEntrySize == sizeof(NDIS_PROCESSOR_INFO_EX));
     size = 0;
     CHECK(NdisGetRssProcessorInformation(NULL, NULL, &size) == NDIS_STATUS_BUFFER_TOO_SHORT);
     CHECK(NdisGetRssProcessorInformation(NULL, rss, &size) == NDIS_STATUS_SUCCESS);
@@ -57,7 +59,8 @@ static void processors(void *arg)
     CHECK(NdisGeneratePartialCancelId() != NdisGeneratePartialCancelId());
 }
 
-/* ---- reader/writer locks -------------------------------------------------------------------------------- */
+/* ---- reader/writer locks
+ * -------------------------------------------------------------------------------- */
 
 static PNDIS_RW_LOCK_EX lock;
 static NDIS_RW_LOCK old_lock;
@@ -109,7 +112,7 @@ static void lock_user(void *arg)
 
 static void rw_locks(void *arg)
 {
-    struct umn_ctx *ctx[4] = { 0 };
+    struct umn_ctx *ctx[4] = {0};
     int want = 0;
 
     readers = writers = turns = 0;
@@ -130,7 +133,8 @@ out:
         NdisFreeRWLock(lock);
 }
 
-/* ---- events, timers, work items ---------------------------------------------------------------------------- */
+/* ---- events, timers, work items
+ * ---------------------------------------------------------------------------- */
 
 static NDIS_EVENT event;
 static unsigned fired;
@@ -147,9 +151,11 @@ static void NTAPI tick(PVOID a, PVOID context, PVOID b, PVOID c)
 static void timers(void *arg)
 {
     NDIS_TIMER_CHARACTERISTICS c = {
-        .Header = { NDIS_OBJECT_TYPE_TIMER_CHARACTERISTICS, NDIS_TIMER_CHARACTERISTICS_REVISION_1,
-                    NDIS_SIZEOF_TIMER_CHARACTERISTICS_REVISION_1 },
-        .AllocationTag = TAG, .TimerFunction = tick, .FunctionContext = &c,
+        .Header = {NDIS_OBJECT_TYPE_TIMER_CHARACTERISTICS, NDIS_TIMER_CHARACTERISTICS_REVISION_1,
+                   NDIS_SIZEOF_TIMER_CHARACTERISTICS_REVISION_1},
+        .AllocationTag = TAG,
+        .TimerFunction = tick,
+        .FunctionContext = &c,
     };
     NDIS_HANDLE timer = NULL;
 
@@ -207,7 +213,8 @@ static void work_items(void *arg)
 out:;
 }
 
-/* ---- control devices ------------------------------------------------------------------------------------------ */
+/* ---- control devices
+ * ------------------------------------------------------------------------------------------ */
 
 static NTSTATUS NTAPI open_close(PDEVICE_OBJECT DeviceObject, PIRP Irp)
 {
@@ -242,16 +249,18 @@ static NTSTATUS NTAPI rig_entry(PDRIVER_OBJECT Driver, PUNICODE_STRING Path)
 static void devices(void *arg)
 {
     static WCHAR device_text[] = u"\\Device\\rig", link_text[] = u"\\DosDevices\\rig";
-    PDRIVER_DISPATCH major[IRP_MJ_MAXIMUM_FUNCTION + 1] = { 0 };
+    PDRIVER_DISPATCH major[IRP_MJ_MAXIMUM_FUNCTION + 1] = {0};
     UNICODE_STRING device_name, link_name;
     NDIS_DEVICE_OBJECT_ATTRIBUTES a = {
-        .Header = { NDIS_OBJECT_TYPE_DEVICE_OBJECT_ATTRIBUTES,
-                    NDIS_DEVICE_OBJECT_ATTRIBUTES_REVISION_1,
-                    NDIS_SIZEOF_DEVICE_OBJECT_ATTRIBUTES_REVISION_1 },
-        .DeviceName = &device_name, .SymbolicName = &link_name, .MajorFunctions = major,
+        .Header = {NDIS_OBJECT_TYPE_DEVICE_OBJECT_ATTRIBUTES,
+                   NDIS_DEVICE_OBJECT_ATTRIBUTES_REVISION_1,
+                   NDIS_SIZEOF_DEVICE_OBJECT_ATTRIBUTES_REVISION_1},
+        .DeviceName = &device_name,
+        .SymbolicName = &link_name,
+        .MajorFunctions = major,
         .ExtensionSize = 4,
     };
-    struct ndis_mdriver m = { 0 };
+    struct ndis_mdriver m = {0};
     DRIVER_OBJECT *driver = NULL;
     DEVICE_OBJECT *object;
     NDIS_HANDLE handle = NULL;
@@ -291,11 +300,13 @@ static void mistakes(void *arg)
     CHECK(!NdisWaitEvent(&event, 1)); /* 1: IM-SYN-03 */
     NdisMSleep(1);                    /* 2 */
     KeLowerIrql(old);
-    NdisFreeIoWorkItem(&event);       /* 3 */
-    NdisCancelTimerObject(&event);    /* 4 */
+    NdisFreeIoWorkItem(&event);    /* 3 */
+    NdisCancelTimerObject(&event); /* 4 */
 }
 
-/* ---- tests --------------------------------------------------------------------------------------------------- */
+/* ---- tests
+ * ---------------------------------------------------------------------------------------------------
+ */
 
 #define SWEEP(name, scenario)                                                                      \
     static void name(void **state)                                                                 \
@@ -318,7 +329,7 @@ static void rw_locks_exclude_writers(void **state)
 
 static void im_syn_03_waits_above_passive_are_reported(void **state)
 {
-    struct umn_sched_config config = { .backend = UMN_BACKEND_EXPLORE, .cpus = 2 };
+    struct umn_sched_config config = {.backend = UMN_BACKEND_EXPLORE, .cpus = 2};
 
     umn__report_quiet(true);
     run_once(mistakes, &config, 0, 4);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The data path on the threads back end: contexts on several vCPUs indicate to three bindings, send,
- * change multicast lists and pause against each other. What comes out is counted; ThreadSanitizer
- * (CFG=tsan) watches.
+ * The data path on the threads back end: contexts on several vCPUs indicate to three bindings,
+ * send, change multicast lists and pause against each other. What comes out is counted;
+ * ThreadSanitizer (CFG=tsan) watches.
  */
 #include "ndis_rig.h"
 
@@ -97,7 +97,7 @@ static void user(void *arg)
 
 static void lists(void *arg)
 {
-    uint8_t list[][6] = { { 1, 0, 0x5e, 0, 0, 1 }, { 1, 0, 0x5e, 0, 0, 2 } };
+    uint8_t list[][6] = {{1, 0, 0x5e, 0, 0, 1}, {1, 0, 0x5e, 0, 0, 2}};
 
     for (unsigned i = 0; i < ROUNDS; i++) {
         set(2, OID_802_3_MULTICAST_LIST, list[i % 2], i % 3 ? 6 : 0);
@@ -117,7 +117,7 @@ static void pauses(void *arg)
 
 static void crowd(void *arg)
 {
-    struct umn_ctx *ctx[USERS + 2] = { 0 };
+    struct umn_ctx *ctx[USERS + 2] = {0};
 
     indicated = returned = sent = completed = received = 0;
     NdisAllocateSpinLock(&later_lock);
@@ -144,7 +144,7 @@ down:
 
 static void contexts_on_several_vcpus_agree(void **state)
 {
-    struct umn_sched_config config = { .backend = UMN_BACKEND_THREADS, .cpus = 3 };
+    struct umn_sched_config config = {.backend = UMN_BACKEND_THREADS, .cpus = 3};
 
     for (unsigned verify = 0; verify < 2; verify++) {
         umn__ndis_verify(verify);
