@@ -9,11 +9,15 @@
 
 #include <string.h>
 
+#define NAME_BUCKETS 4096
+
 static struct {
     struct umn_mutex lock;
     struct umn_list all;
-    void **handles; /* [size]; handle value = 4 * (index + 1) */
+    struct ob_header *named[NAME_BUCKETS]; /* by hash of the name, older ones first */
+    void **handles;                        /* [size]; handle value = 4 * (index + 1) */
     unsigned size, used;
+    unsigned low; /* no index below it is free */
     bool started;
 } ob;
 
@@ -23,12 +27,68 @@ static const char *const type_names[] = {"?",   "thread", "driver", "device",  "
 void ob__start(void)
 {
     umn_list_init(&ob.all);
+    memset(ob.named, 0, sizeof ob.named); /* what an earlier box left is not found any more */
     ob.started = true;
 }
 
 static void *body_of(struct ob_header *h)
 {
     return h + 1;
+}
+
+/* `\??`, `\DosDevices` and `\GLOBAL??` are one directory. Returns what follows it, or NULL. */
+static const char *dos_part(const char *name)
+{
+    static const char *const roots[] = {"\\DosDevices\\", "\\??\\", "\\GLOBAL??\\"};
+    for (unsigned i = 0; i < 3; i++) {
+        size_t n = strlen(roots[i]), k = 0;
+        while (k < n && name[k] &&
+               umn__upcase((unsigned char)name[k]) == umn__upcase((unsigned char)roots[i][k]))
+            k++;
+        if (k == n)
+            return name + n;
+    }
+    return NULL;
+}
+
+static bool same_name(const char *a, const char *b)
+{
+    const char *x = dos_part(a), *y = dos_part(b);
+    if (x || y)
+        return x && y && umn__stricmp(x, y) == 0;
+    return umn__stricmp(a, b) == 0;
+}
+
+/* Equal for names that are the same one. */
+static struct ob_header **bucket_of(const char *name)
+{
+    const char *dos = dos_part(name);
+    uint32_t hash = dos ? 2166136261u : 84696351u; /* FNV-1a, two bases */
+    for (const char *c = dos ? dos : name; *c; c++) {
+        uint8_t u = (uint8_t)(*c >= 'a' && *c <= 'z' ? *c - 32 : *c);
+        hash = (hash ^ u) * 16777619u;
+    }
+    return &ob.named[(hash ^ hash >> 16) % NAME_BUCKETS];
+}
+
+/* Lock held. */
+static void name_enter(struct ob_header *h)
+{
+    struct ob_header **at = bucket_of(h->name);
+    while (*at)
+        at = &(*at)->name_next;
+    h->name_next = NULL;
+    *at = h;
+}
+
+/* Lock held. */
+static void name_leave(struct ob_header *h)
+{
+    struct ob_header **at = bucket_of(h->name);
+    while (*at && *at != h)
+        at = &(*at)->name_next;
+    if (*at)
+        *at = h->name_next;
 }
 
 void *ob__create(enum ob_type type, size_t size, const char *name, void (*destroy)(void *body))
@@ -46,6 +106,8 @@ void *ob__create(enum ob_type type, size_t size, const char *name, void (*destro
     h->destroy = destroy;
     umn__lock(&ob.lock);
     umn_list_add_tail(&ob.all, &h->link);
+    if (h->name)
+        name_enter(h);
     umn__unlock(&ob.lock);
     return body_of(h);
 }
@@ -84,6 +146,8 @@ int64_t ob__deref(void *body)
         return left;
     umn__lock(&ob.lock);
     umn_list_remove(&h->link);
+    if (h->name)
+        name_leave(h);
     umn__unlock(&ob.lock);
     if (h->destroy)
         h->destroy(body);
@@ -93,36 +157,11 @@ int64_t ob__deref(void *body)
     return 0;
 }
 
-/* `\??`, `\DosDevices` and `\GLOBAL??` are one directory. Returns what follows it, or NULL. */
-static const char *dos_part(const char *name)
-{
-    static const char *const roots[] = {"\\DosDevices\\", "\\??\\", "\\GLOBAL??\\"};
-    for (unsigned i = 0; i < 3; i++) {
-        size_t n = strlen(roots[i]), k = 0;
-        while (k < n && name[k] &&
-               umn__upcase((unsigned char)name[k]) == umn__upcase((unsigned char)roots[i][k]))
-            k++;
-        if (k == n)
-            return name + n;
-    }
-    return NULL;
-}
-
-static bool same_name(const char *a, const char *b)
-{
-    const char *x = dos_part(a), *y = dos_part(b);
-    if (x || y)
-        return x && y && umn__stricmp(x, y) == 0;
-    return umn__stricmp(a, b) == 0;
-}
-
 static struct ob_header *find_locked(const char *name)
 {
-    umn_list_for_each (pos, &ob.all) {
-        struct ob_header *h = umn_container_of(pos, struct ob_header, link);
-        if (h->name && h->refs > 0 && same_name(h->name, name))
+    for (struct ob_header *h = *bucket_of(name); h; h = h->name_next)
+        if (h->refs > 0 && same_name(h->name, name))
             return h;
-    }
     return NULL;
 }
 
@@ -161,6 +200,8 @@ void ob__unname(void *body)
         return;
     umn__lock(&ob.lock);
     name = h->name;
+    if (name)
+        name_leave(h);
     h->name = NULL;
     umn__unlock(&ob.lock);
     plat_free(name);
@@ -193,11 +234,12 @@ NTSTATUS ob__handle_open(void *body, HANDLE *handle)
     for (;;) {
         umn__lock(&ob.lock);
         unsigned size = ob.size;
-        for (unsigned i = 0; ob.used < size && i < size; i++) {
+        for (unsigned i = ob.low; i < size; i++) {
             if (ob.handles[i])
                 continue;
             ob.handles[i] = body;
             ob.used++;
+            ob.low = i + 1;
             umn__unlock(&ob.lock);
             ob__ref(body);
             *handle = (HANDLE)(uintptr_t)(4 * (i + 1));
@@ -247,6 +289,8 @@ NTSTATUS ob__handle_close(HANDLE handle)
         body = ob.handles[i];
         ob.handles[i] = NULL;
         ob.used--;
+        if ((unsigned)i < ob.low)
+            ob.low = (unsigned)i;
     }
     umn__unlock(&ob.lock);
     if (!body)
@@ -269,7 +313,7 @@ void ob__stop(void)
     }
     plat_free(ob.handles);
     ob.handles = NULL;
-    ob.size = ob.used = 0;
+    ob.size = ob.used = ob.low = 0;
     umn_list_for_each (pos, &ob.all) {
         struct ob_header *h = umn_container_of(pos, struct ob_header, link);
         /* Records of contexts that still run (workers) go with their contexts. */

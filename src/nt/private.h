@@ -33,7 +33,8 @@ struct ob_header {
     void (*destroy)(void *body); /* the last reference has gone; ob.c frees the memory after it */
     char *name;                  /* UTF-8 path, "" never; NULL = unnamed. Owned. */
     struct umn_list link;        /* all objects */
-    uint64_t spare[2];
+    struct ob_header *name_next; /* objects whose names have the same hash */
+    uint64_t spare;
 };
 _Static_assert(sizeof(struct ob_header) % 16 == 0, "bodies must keep their alignment");
 
