@@ -35,6 +35,8 @@
  */
 #include "ndis/control.h"
 
+#include <string.h>
+
 enum im_state { IM_PENDING, IM_INITIALIZING, IM_GRANTED, IM_DISABLED };
 static const char *const state_names[] = {"Pending", "Initializing", "Granted", "Disabled"};
 
@@ -310,11 +312,12 @@ void ndis__im_forget(struct ndis_adapter *a)
     umn__unlock(&ndis.lock);
 }
 
-/* IM-UNB-09, ST-14: the driver must have cancelled what it asked for in this binding's bind. */
+/* IM-UNB-09, ST-14: the driver must have cancelled what it asked for in this binding's bind. The
+ * many bindings above virtual miniports asked for nothing: no walk for them. */
 void ndis__im_unbound(const struct ndis_binding *b)
 {
     umn__lock(&ndis.lock);
-    umn_list_for_each (l, &requests) {
+    for (struct umn_list *l = requests.next; b->im_requests && l != &requests; l = l->next) {
         struct ndis_im_request *r = umn_container_of(l, struct ndis_im_request, link);
         if (r->origin != b)
             continue;
@@ -357,32 +360,55 @@ void ndis__im_stop(void)
     ndis__im_driver_gone(NULL);
 }
 
+/* What umn__ndis_im_requests shows: pairs of strings, one after another. */
+struct pending {
+    char *text;
+    size_t size, used;
+};
+
+/* Lock held. False: there is not enough room; `used` says how much it takes. */
+static bool copy_pending(struct pending *p)
+{
+    p->used = 0;
+    umn_list_for_each (l, &requests) {
+        const struct ndis_im_request *r = umn_container_of(l, struct ndis_im_request, link);
+        const size_t name = strlen(r->name.text) + 1, service = strlen(r->driver->service) + 1;
+        if (r->state != IM_PENDING)
+            continue;
+        if (p->used + name + service <= p->size) {
+            memcpy(p->text + p->used, r->name.text, name);
+            memcpy(p->text + p->used + name, r->driver->service, service);
+        }
+        p->used += name + service;
+    }
+    return p->used <= p->size;
+}
+
+/* The visitor runs without the lock, over a copy; without memory for it nothing is visited. */
 void umn__ndis_im_requests(bool (*visit)(void *arg, const char *device, const char *service),
                            void *arg)
 {
-    bool more = true;
+    struct pending p = {0};
+    bool whole, more = true;
 
-    /* One at a time by position: the visitor runs without the lock. */
-    for (unsigned i = 0; more; i++) {
-        struct ndis_im_request *r = NULL;
-        char *device = NULL, *service = NULL;
-        unsigned n = 0;
-
+    for (;;) {
         umn__lock(&ndis.lock);
-        umn_list_for_each (l, &requests) {
-            struct ndis_im_request *x = umn_container_of(l, struct ndis_im_request, link);
-            if (x->state == IM_PENDING && n++ == i) {
-                r = x;
-                device = plat_strdup(r->name.text);
-                service = plat_strdup(r->driver->service);
-                break;
-            }
-        }
+        whole = copy_pending(&p);
         umn__unlock(&ndis.lock);
-        more = r && device && service && visit(arg, device, service);
-        plat_free(device);
-        plat_free(service);
+        if (whole)
+            break;
+        plat_free(p.text);
+        p.size = p.used;
+        p.text = plat_alloc(p.size);
+        if (!p.text)
+            return;
     }
+    for (size_t at = 0; more && at < p.used;) {
+        const char *device = p.text + at, *service = device + strlen(device) + 1;
+        more = visit(arg, device, service);
+        at += strlen(device) + strlen(service) + 2;
+    }
+    plat_free(p.text);
 }
 
 /* ---- what drivers call
@@ -400,6 +426,8 @@ static NDIS_STATUS enter(struct ndis_im_request *made, struct ndis_adapter **ada
     umn__lock(&ndis.lock);
     op = made->driver->associated ? ndis__frame_bind_op(made->driver->associated) : NULL;
     made->origin = op ? op->binding : NULL;
+    if (op && op->binding)
+        op->binding->im_requests++;
     n = ndis__name_find(&ndis__adapter_names, made->name.text);
     *adapter = n ? umn_container_of(n, struct ndis_adapter, name_node) : NULL;
     r = find(made->name.text);

@@ -277,6 +277,7 @@ struct ndis_binding {
     UINT index;
     bool unbind_requested;            /* NdisUnbindAdapter: never restarted again */
     uint32_t close_queued, close_claimed, close_finished;
+    unsigned im_requests;             /* made in its bind operation; im.c */
     unsigned refs;
     void *grave;
 };
