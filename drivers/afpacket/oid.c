@@ -186,6 +186,17 @@ static int FollowBit(AFP_ADAPTER *Adapter, ULONG Old, ULONG New, ULONG Bit, int 
     return AfHostMember(Adapter->Host, (New & Bit) != 0, Kind, NULL);
 }
 
+static BOOLEAN IsGone(AFP_ADAPTER *Adapter)
+{
+    BOOLEAN Gone;
+    KIRQL Irql;
+
+    KeAcquireSpinLock(&Adapter->Lock, &Irql);
+    Gone = Adapter->Gone;
+    KeReleaseSpinLock(&Adapter->Lock, Irql);
+    return Gone;
+}
+
 static NDIS_STATUS SetFilter(AFP_ADAPTER *Adapter, ULONG Filter)
 {
     ULONG Old = Adapter->PacketFilter;
@@ -193,7 +204,7 @@ static NDIS_STATUS SetFilter(AFP_ADAPTER *Adapter, ULONG Filter)
 
     if (Filter & ~(ULONG)AFP_FILTERS)
         return NDIS_STATUS_NOT_SUPPORTED;
-    if (Adapter->Gone) /* its memberships went with it */
+    if (IsGone(Adapter)) /* its memberships went with it */
     {
         Adapter->PacketFilter = Filter;
         return NDIS_STATUS_SUCCESS;
@@ -216,6 +227,7 @@ static NDIS_STATUS SetMulticast(AFP_ADAPTER *Adapter, struct _SET *S)
 {
     UCHAR (*New)[6] = S->InformationBuffer;
     ULONG Count = S->InformationBufferLength / 6, Joined;
+    BOOLEAN Gone = IsGone(Adapter);
 
     if (S->InformationBufferLength % 6)
         return NDIS_STATUS_INVALID_LENGTH;
@@ -224,7 +236,7 @@ static NDIS_STATUS SetMulticast(AFP_ADAPTER *Adapter, struct _SET *S)
         S->BytesNeeded = sizeof(Adapter->Multicast);
         return NDIS_STATUS_MULTICAST_FULL;
     }
-    for (Joined = 0; Joined < Count && !Adapter->Gone; Joined++)
+    for (Joined = 0; Joined < Count && !Gone; Joined++)
     {
         if (!AfHostMember(Adapter->Host, 1, AF_MULTICAST, New[Joined]))
             continue;
@@ -232,7 +244,7 @@ static NDIS_STATUS SetMulticast(AFP_ADAPTER *Adapter, struct _SET *S)
             AfHostMember(Adapter->Host, 0, AF_MULTICAST, New[Joined]);
         return NDIS_STATUS_FAILURE;
     }
-    for (ULONG I = 0; I < Adapter->MulticastCount && !Adapter->Gone; I++)
+    for (ULONG I = 0; I < Adapter->MulticastCount && !Gone; I++)
         AfHostMember(Adapter->Host, 0, AF_MULTICAST, Adapter->Multicast[I]);
     RtlCopyMemory(Adapter->Multicast, New, Count * 6);
     Adapter->MulticastCount = Count;
