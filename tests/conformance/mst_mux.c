@@ -201,6 +201,8 @@ static void send_through_gate(uint64_t *below, uint64_t *back, NDIS_STATUS *stat
 {
     struct ndis_binding *b = lower_binding("tproto0", s.guid);
     uint64_t sends = s.nic->sends, completed = s.top->completed;
+    if (!b)
+        return;
     s.top->last_send_status = NDIS_STATUS_SUCCESS;
     ndis__gate_open(&b->tx_gate);
     bool sent = proto_send(s.top, wire, 60, 2);
