@@ -6,10 +6,11 @@
  */
 #include "mux.h"
 
-/* Makes an empty batch; the buckets themselves are written when used. */
+/* Makes an empty batch; the buckets themselves are written when used. DISPATCH_LEVEL, TableLock held. */
 VOID BatchInit(MUX_BATCH *Batch)
 {
     NdisZeroMemory(Batch->Index, sizeof(Batch->Index));
+    Batch->Processor = StatsIndex();
     Batch->Used = 0;
     Batch->LastVm = NULL;
     Batch->Last = NULL;
@@ -45,6 +46,8 @@ MUX_BUCKET *BatchBucket(MUX_BATCH *Batch, MUX_VM *Vm)
     Bucket->Count = 0;
     Bucket->Others = 0;
     Bucket->Bytes = 0;
+    MuxPrefetch(&Vm->Counters[Batch->Processor]);
+    MuxPrefetch(Vm->Handle); /* NDIS reads what it points to */
 found:
     Batch->LastVm = Vm;
     Batch->Last = Bucket;
@@ -78,7 +81,7 @@ VOID BatchChild(MUX_BATCH *Batch, MUX_VM *Vm, PNET_BUFFER_LIST Child)
  */
 VOID BatchSeal(MUX_BATCH *Batch)
 {
-    ULONG Processor = StatsIndex();
+    ULONG Processor = Batch->Processor;
     ULONG i;
 
     for (i = 0; i < Batch->Used; i++)

@@ -17,19 +17,14 @@ VOID TxComplete(MUX_VM *Vm, MUX_QUEUE *Done, ULONG Flags)
     }
 }
 
-/* A run: NBLs of one virtual miniport in a row, completed in one call when another one follows. */
-VOID RunInit(MUX_RUN *Run, ULONG Flags)
-{
-    Run->Vm = NULL;
-    Run->Flags = Flags;
-    QueueInit(&Run->Queue);
-}
-
+/* A run: NBLs of one virtual miniport in a row, completed in one call when another one follows. It begins
+ * with Vm NULL and the flags set. */
 VOID RunAdd(MUX_RUN *Run, MUX_VM *Vm, PNET_BUFFER_LIST Nbl)
 {
     if (Run->Vm != Vm)
     {
         RunEnd(Run);
+        QueueInit(&Run->Queue);
         Run->Vm = Vm;
     }
     QueueAppend(&Run->Queue, Nbl);
@@ -99,7 +94,8 @@ VOID TxSendComplete(NDIS_HANDLE ProtocolBindingContext, PNET_BUFFER_LIST NetBuff
     LONG Count = 0;
     MUX_RUN Run;
 
-    RunInit(&Run, SendCompleteFlags & NDIS_SEND_COMPLETE_FLAGS_DISPATCH_LEVEL);
+    Run.Vm = NULL;
+    Run.Flags = SendCompleteFlags & NDIS_SEND_COMPLETE_FLAGS_DISPATCH_LEVEL;
     for (Nbl = NetBufferList; Nbl != NULL; Nbl = Next)
     {
         MUX_VM *Vm;

@@ -427,6 +427,7 @@ typedef struct _MUX_BATCH
 {
     UCHAR Index[MUX_BUCKET_HASH]; /* bucket + 1 */
     ULONG Used;
+    ULONG Processor; /* of whoever fills it: index of Counters */
     MUX_VM *LastVm;
     MUX_BUCKET *Last;
     BOOLEAN Full;    /* deliver before the next frame */
@@ -721,7 +722,6 @@ typedef struct _MUX_RUN
     MUX_QUEUE Queue;
     ULONG Flags;
 } MUX_RUN;
-VOID RunInit(MUX_RUN *Run, ULONG Flags);
 VOID RunAdd(MUX_RUN *Run, MUX_VM *Vm, PNET_BUFFER_LIST Nbl);
 VOID RunEnd(MUX_RUN *Run);
 MUX_VM *TxSender(MUX_BINDING *Binding, PNET_BUFFER_LIST Nbl);

@@ -282,9 +282,9 @@ VOID RxReceive(NDIS_HANDLE ProtocolBindingContext, PNET_BUFFER_LIST NetBufferLis
     UNREFERENCED_PARAMETER(NumberOfNetBufferLists);
     while (NetBufferLists != NULL)
     {
-        BatchInit(&Batch);
         NdisAcquireRWLockRead(Binding->TableLock, &State,
                               Dispatch ? NDIS_RWL_AT_DISPATCH_LEVEL : 0);
+        BatchInit(&Batch);
         NetBufferLists = RxClassify(Binding, &Batch, NetBufferLists, Borrowed);
         BatchSeal(&Batch);
         NdisReleaseRWLock(Binding->TableLock, &State);
@@ -314,7 +314,8 @@ VOID RxReturn(NDIS_HANDLE MiniportAdapterContext, PNET_BUFFER_LIST NetBufferList
     MUX_RUN Run;
 
     QueueInit(&Lower);
-    RunInit(&Run, Dispatch ? NDIS_SEND_COMPLETE_FLAGS_DISPATCH_LEVEL : 0);
+    Run.Vm = NULL;
+    Run.Flags = Dispatch ? NDIS_SEND_COMPLETE_FLAGS_DISPATCH_LEVEL : 0;
     for (Nbl = NetBufferLists; Nbl != NULL; Nbl = Next)
     {
         Next = NET_BUFFER_LIST_NEXT_NBL(Nbl);
@@ -348,6 +349,9 @@ VOID RxReturn(NDIS_HANDLE MiniportAdapterContext, PNET_BUFFER_LIST NetBufferList
         NdisReturnNetBufferLists(Binding->Handle, QueueTake(&Lower),
                                  Dispatch ? NDIS_RETURN_FLAGS_DISPATCH_LEVEL : 0);
     }
-    RunEnd(&Run);
+    if (MUX_UNLIKELY(Run.Vm != NULL))
+    {
+        RunEnd(&Run);
+    }
     VmOut(Vm, Count * MUX_OUT_RECEIVE);
 }

@@ -322,7 +322,6 @@ VOID TxSend(NDIS_HANDLE MiniportAdapterContext, PNET_BUFFER_LIST NetBufferList,
         LOCK_STATE_EX State;
         NDIS_STATUS Status;
 
-        BatchInit(&Batch);
         Pass.Vm = Vm;
         Pass.Batch = &Batch;
         Pass.Taken = 0;
@@ -336,7 +335,8 @@ VOID TxSend(NDIS_HANDLE MiniportAdapterContext, PNET_BUFFER_LIST NetBufferList,
             TxRefuse(Vm, NetBufferList, Status, CompleteFlags);
             return;
         }
-        Pass.Counters = StatsHere(Vm);
+        BatchInit(&Batch);
+        Pass.Counters = &Vm->Counters[Batch.Processor];
         NetBufferList = TxClassify(&Pass, NetBufferList);
         BatchSeal(&Batch);
         /* One more keeps Vm while the rest of the chain is still ours. */
