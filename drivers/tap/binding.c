@@ -51,6 +51,7 @@ NDIS_STATUS BindingOpenTap(TAP_BINDING *Binding)
     NDIS_STATUS Status;
     int Error;
 
+    ReapWait(Binding->Name);
     Error = TapHostOpen(Binding->Name, &Binding->Fd, Actual, &Step);
     if (Error)
     {
@@ -77,14 +78,18 @@ Close:
     return Status;
 }
 
+static void BindingUnwatch(TAP_BINDING *Binding)
+{
+    if (!Binding->Watch)
+        return;
+    PoolUnwait(Binding);
+    UmhUnwatch(Binding->Watch);
+    Binding->Watch = NULL;
+}
+
 void BindingCloseTap(TAP_BINDING *Binding)
 {
-    if (Binding->Watch)
-    {
-        PoolUnwait(Binding);
-        UmhUnwatch(Binding->Watch);
-        Binding->Watch = NULL;
-    }
+    BindingUnwatch(Binding);
     if (Binding->Fd >= 0)
         TapHostClose(Binding->Fd);
     Binding->Fd = -1;
@@ -189,7 +194,8 @@ static NDIS_STATUS SetFilter(TAP_BINDING *Binding, ULONG Supported)
 
 static TAP_BINDING *Allocate(NDIS_BIND_PARAMETERS *Parameters)
 {
-    TAP_BINDING *Binding = ExAllocatePool2(POOL_FLAG_NON_PAGED, sizeof(*Binding), TAP_TAG);
+    TAP_BINDING *Binding =
+        ExAllocatePool2(POOL_FLAG_NON_PAGED, sizeof(*Binding) + IoSizeofWorkItem(), TAP_TAG);
     const NDIS_OFFLOAD *Offload = Parameters->DefaultOffloadConfiguration;
 
     if (!Binding)
@@ -198,7 +204,8 @@ static TAP_BINDING *Allocate(NDIS_BIND_PARAMETERS *Parameters)
     KeInitializeMutex(&Binding->TapMutex, 0);
     KeInitializeEvent(&Binding->Event, NotificationEvent, FALSE);
     KeInitializeEvent(&Binding->Unreferenced, NotificationEvent, FALSE);
-    ExInitializeWorkItem(&Binding->Sync, SyncRun, Binding);
+    Binding->Sync = (PIO_WORKITEM)(Binding + 1);
+    IoInitializeWorkItem(Tap.Driver, Binding->Sync);
     Binding->References = 1;
     Binding->Fd = -1;
     Binding->Mtu = Parameters->MtuSize;
@@ -257,8 +264,8 @@ NDIS_STATUS NTAPI TapUnbind(NDIS_HANDLE UnbindContext, NDIS_HANDLE BindingContex
     Close(Binding);
     BindingDereference(Binding);
     KeWaitForSingleObject(&Binding->Unreferenced, Executive, KernelMode, FALSE, NULL);
-    BindingCloseTap(Binding);
-    ExFreePoolWithTag(Binding, TAP_TAG);
+    BindingUnwatch(Binding);
+    ReapBinding(Binding);
     return NDIS_STATUS_SUCCESS;
 }
 

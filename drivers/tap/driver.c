@@ -19,6 +19,8 @@ static void FreeAll(void)
 static void NTAPI TapUnload(DRIVER_OBJECT *DriverObject)
 {
     NdisDeregisterProtocolDriver(Tap.Protocol);
+    ReapWait(NULL);
+    ReapFree();
     FreeAll();
 }
 
@@ -69,12 +71,17 @@ NTSTATUS NTAPI DriverEntry(DRIVER_OBJECT *DriverObject, UNICODE_STRING *Registry
         KeInitializeSpinLock(&Tap.Pool[I].Lock);
         InitializeListHead(&Tap.Pool[I].Waiters);
     }
-    Tap.NblPool = NdisAllocateNetBufferListPool(NULL, &P);
-    if (!Tap.NblPool)
-        return STATUS_INSUFFICIENT_RESOURCES;
-    DriverObject->DriverUnload = TapUnload;
-    Status = RegisterProtocol();
+    Tap.Driver = DriverObject;
+    Status = ReapInit();
     if (Status != NDIS_STATUS_SUCCESS)
+        return Status;
+    Tap.NblPool = NdisAllocateNetBufferListPool(NULL, &P);
+    DriverObject->DriverUnload = TapUnload;
+    Status = Tap.NblPool ? RegisterProtocol() : NDIS_STATUS_RESOURCES;
+    if (Status != NDIS_STATUS_SUCCESS)
+    {
         FreeAll();
+        ReapFree();
+    }
     return Status;
 }

@@ -28,6 +28,8 @@ typedef struct _TAP_VEC
  * without carrier. Actual gets the name. On failure *Step says which system call it was. */
 int TapHostOpen(const char *Name, int *Fd, char Actual[TAP_NAME], const char **Step);
 void TapHostClose(int Fd);
+/* Closes descriptors and takes their interfaces away, all those of our namespace in one go. */
+void TapHostCloseMany(const int *Fds, int Count);
 /* Sets which offloads the kernel may use; without USO if it does not know that. Returns what it took. */
 int TapHostOffload(int Fd, unsigned Bits);
 int TapHostAddress(int Fd, const unsigned char Address[6]);

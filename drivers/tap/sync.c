@@ -114,7 +114,7 @@ void SyncNow(TAP_BINDING *Binding)
     KeReleaseMutex(&Binding->TapMutex, FALSE);
 }
 
-void NTAPI SyncRun(PVOID Context)
+void NTAPI SyncRun(DEVICE_OBJECT *Object, PVOID Context)
 {
     TAP_BINDING *Binding = Context;
     BOOLEAN Again = TRUE;
@@ -146,5 +146,5 @@ void SyncQueue(TAP_BINDING *Binding)
         Binding->SyncAgain = TRUE;
     KeReleaseSpinLock(&Binding->Lock, Irql);
     if (Queue)
-        ExQueueWorkItem(&Binding->Sync, DelayedWorkQueue);
+        IoQueueWorkItem(Binding->Sync, SyncRun, DelayedWorkQueue, Binding);
 }

@@ -94,7 +94,7 @@ struct _TAP_BINDING
     UCHAR Address[6];                  /* L */
     ULONG Mtu;                         /* L */
     ULONG Offload;                     /* L: TAP_... */
-    WORK_QUEUE_ITEM Sync;
+    PIO_WORKITEM Sync; /* behind the structure */
     KMUTEX TapMutex; /* Fd and Watch change, and are changed, under it; PASSIVE_LEVEL */
     LONG References; /* one until unbind, one for a queued Sync */
     KEVENT Unreferenced;
@@ -102,6 +102,14 @@ struct _TAP_BINDING
 
 typedef struct _TAP_GLOBALS
 {
+    KSPIN_LOCK ReapLock; /* R */
+    LIST_ENTRY Dead;     /* R: bindings (WaitLink) whose interface is still to go */
+    BOOLEAN Reaping;     /* R: the worker is queued or runs */
+    LIST_ENTRY InReap;   /* R: what the worker has taken */
+    ULONG64 LastUnbind;  /* R: interrupt time */
+    KEVENT Reaped;       /* set while not Reaping */
+    PIO_WORKITEM Reap;
+    DRIVER_OBJECT *Driver;
     NDIS_HANDLE Protocol;
     NDIS_HANDLE NblPool;
     ULONG Cpus;
@@ -133,7 +141,7 @@ PROTOCOL_NET_PNP_EVENT TapNetPnpEvent;
 PROTOCOL_STATUS_EX TapStatus;
 
 /* ---- sync.c ---- */
-WORKER_THREAD_ROUTINE SyncRun;
+IO_WORKITEM_ROUTINE SyncRun;
 /* Has a worker bring the TAP in line with address, MTU, offloads and link. <= DISPATCH_LEVEL. */
 void SyncQueue(TAP_BINDING *Binding);
 /* The same now. PASSIVE_LEVEL. */
@@ -155,6 +163,14 @@ void PoolPut(TAP_POOL *Pool, TAP_BUFFER *List);
 /* Stops reading until a buffer comes back; FALSE if there is one already. <= DISPATCH_LEVEL. */
 BOOLEAN PoolWait(TAP_BINDING *Binding);
 void PoolUnwait(TAP_BINDING *Binding);
+
+/* ---- reap.c ---- */
+NDIS_STATUS ReapInit(void);
+void ReapFree(void); /* after ReapWait(NULL) */
+/* Takes the binding's interface away and frees the binding, now or in a worker. PASSIVE_LEVEL. */
+void ReapBinding(TAP_BINDING *Binding);
+/* Waits until no interface of that name, or with NULL none at all, is still to go. PASSIVE_LEVEL. */
+void ReapWait(const char *Name);
 
 /* ---- read.c ---- */
 UMH_READY ReadReady;
