@@ -431,9 +431,9 @@ NDIS_STATUS NTAPI NdisRetreatNetBufferListDataStart(NET_BUFFER_LIST *NetBufferLi
         if (status != NDIS_STATUS_SUCCESS)
             break;
     }
-    failed = nb;
-    if (!failed)
+    if (status == NDIS_STATUS_SUCCESS)
         return status;
+    failed = nb;
     for (nb = NetBufferList->FirstNetBuffer; nb != failed; nb = nb->Next)
         NdisAdvanceNetBufferDataStart(nb, DataOffsetDelta, TRUE, FreeMdlHandler);
     return status;
