@@ -45,27 +45,6 @@ static VOID ConfigDefaultMac(const NDIS_STRING *Device, UCHAR Mac[MUX_MAC_LENGTH
     Mac[0] = (UCHAR)((Mac[0] & 0xFC) | 0x02);
 }
 
-/* NetworkAddress: 6 bytes, an individual address, not zero. Absent: the default stands. */
-static NDIS_STATUS ConfigMac(MUX_VM *Vm, NDIS_HANDLE Key)
-{
-    NDIS_STATUS Status;
-    PVOID Address = NULL;
-    UINT Length = 0;
-
-    NdisReadNetworkAddress(&Status, &Address, &Length, Key);
-    if (Status != NDIS_STATUS_SUCCESS)
-    {
-        return Status == NDIS_STATUS_RESOURCES ? Status : NDIS_STATUS_SUCCESS;
-    }
-    if (Length != MUX_MAC_LENGTH || ETH_IS_MULTICAST(Address) || ETH_IS_EMPTY(Address))
-    {
-        VmLog(Vm->Handle, NDIS_ERROR_CODE_NETWORK_ADDRESS, Length);
-        return NDIS_STATUS_SUCCESS;
-    }
-    NdisMoveMemory(Vm->Mac, Address, MUX_MAC_LENGTH);
-    return NDIS_STATUS_SUCCESS;
-}
-
 /* *Value is NULL if there is none. RESOURCES: nobody knows. */
 static NDIS_STATUS ConfigRead(NDIS_HANDLE Key, PNDIS_STRING Keyword, NDIS_PARAMETER_TYPE Type,
                               PNDIS_CONFIGURATION_PARAMETER *Value)
@@ -79,6 +58,53 @@ static NDIS_STATUS ConfigRead(NDIS_HANDLE Key, PNDIS_STRING Keyword, NDIS_PARAME
         *Value = NULL;
     }
     return Status == NDIS_STATUS_RESOURCES ? Status : NDIS_STATUS_SUCCESS;
+}
+
+/* NDIS makes a byte of a lone last digit: an address is twelve digits, hyphens apart. */
+static BOOLEAN ConfigTwelveDigits(const NDIS_CONFIGURATION_PARAMETER *Value)
+{
+    const NDIS_STRING *Text = &Value->ParameterData.StringData;
+    ULONG Digits = 0;
+    ULONG i;
+
+    if (Value->ParameterType != NdisParameterString)
+    {
+        return FALSE;
+    }
+    for (i = 0; i < Text->Length / sizeof(WCHAR) && Text->Buffer[i] != 0; i++)
+    {
+        Digits += Text->Buffer[i] != '-';
+    }
+    return Digits == 2 * MUX_MAC_LENGTH;
+}
+
+/* NetworkAddress: 6 bytes, an individual address, not zero. Absent: the default stands. */
+static NDIS_STATUS ConfigMac(MUX_VM *Vm, NDIS_HANDLE Key)
+{
+    NDIS_STRING Keyword = NDIS_STRING_CONST("NetworkAddress");
+    PNDIS_CONFIGURATION_PARAMETER Value;
+    NDIS_STATUS Status;
+    PVOID Address = NULL;
+    UINT Length = 0;
+
+    NdisReadNetworkAddress(&Status, &Address, &Length, Key);
+    if (Status != NDIS_STATUS_SUCCESS)
+    {
+        return Status == NDIS_STATUS_RESOURCES ? Status : NDIS_STATUS_SUCCESS;
+    }
+    Status = ConfigRead(Key, &Keyword, NdisParameterString, &Value);
+    if (Status != NDIS_STATUS_SUCCESS)
+    {
+        return Status;
+    }
+    if (Value == NULL || !ConfigTwelveDigits(Value) || Length != MUX_MAC_LENGTH ||
+        ETH_IS_MULTICAST(Address) || ETH_IS_EMPTY(Address))
+    {
+        VmLog(Vm->Handle, NDIS_ERROR_CODE_NETWORK_ADDRESS, Length);
+        return NDIS_STATUS_SUCCESS;
+    }
+    NdisMoveMemory(Vm->Mac, Address, MUX_MAC_LENGTH);
+    return NDIS_STATUS_SUCCESS;
 }
 
 /* A number, or a REG_SZ of decimal digits as INF keywords are written; FALSE: neither. */
