@@ -261,7 +261,7 @@ CONF(im_pnp_04_mux_device_starts_while_it_binds, "IM-PNP-03", 0)
 /* ---- IM-PNP-05, -06: the IRPs as tim0's dispatch routine gets them
  * ---------------------------------------------- */
 static PDRIVER_DISPATCH real_pnp;
-static bool fail_start;
+static bool fail_start, request_before_start;
 static struct {
     unsigned count;
     uint32_t ctx;
@@ -275,6 +275,10 @@ static NTSTATUS NTAPI SpyPnp(DEVICE_OBJECT *device, IRP *request)
     irp[minor].count++;
     irp[minor].ctx = umn__ctx_id(umn__ctx_self());
     irp[minor].irql = umn__irql();
+    if (minor == IRP_MN_START_DEVICE && request_before_start) {
+        im_request(0, dev[0].name, NULL);
+        log_event("start goes on");
+    }
     if (minor == IRP_MN_START_DEVICE && fail_start) {
         request->IoStatus.Status = STATUS_UNSUCCESSFUL;
         IoCompleteRequest(request, IO_NO_INCREMENT);
@@ -289,7 +293,7 @@ static void spy_on_irps(const char *service)
 {
     DRIVER_OBJECT *driver = umn__driver_find(service);
     memset(irp, 0, sizeof irp);
-    fail_start = false;
+    fail_start = request_before_start = false;
     if (!driver) {
         conf_fail(__FILE__, __LINE__, "no driver %s", service);
         return;
@@ -298,10 +302,25 @@ static void spy_on_irps(const char *service)
     driver->MajorFunction[IRP_MJ_PNP] = SpyPnp;
 }
 
+static uint32_t asking_ctx;
 static void start_inside_bind(struct bnd *b)
 {
+    asking_ctx = umn__ctx_id(umn__ctx_self());
     im_request(0, dev[0].name, NULL);
     umn__pnp_start_device(dev[0].id, NULL);
+}
+
+/* AddDevice has run, the start IRP has not arrived at NDIS: that is not started. */
+CONF(im_pnp_02_added_but_not_started_is_not_initialized, "IM-PNP-01", 0)
+{
+    tim_devices(1);
+    spy_on_irps("tim0");
+    CHECK_OK();
+    request_before_start = true;
+    CHECK_EQ(umn__pnp_start_device(dev[0].id, NULL), 0);
+    CHECK(log_in_order("tim0.request.end", "start goes on", "nic0.init irql", NULL));
+    CHECK_LOGGED("nic0.init irql", 1);
+    CHECK_STR(adapter_state(dev[0].guid), "Running");
 }
 
 static void give_back(struct bnd *b)
@@ -327,6 +346,7 @@ CONF(im_pnp_05_start_irp_comes_in_a_system_thread_at_passive, NULL, 0)
 /* Even when the thread that asked for the virtual miniport waits for its device to start. */
 CONF(im_pnp_05_start_irp_is_not_in_the_requesting_thread, NULL, 0)
 {
+    asking_ctx = 0;
     im_script.on_bind = start_inside_bind;
     im_script.on_unbind = give_back;
     tim_devices(1);
@@ -337,6 +357,8 @@ CONF(im_pnp_05_start_irp_is_not_in_the_requesting_thread, NULL, 0)
     settle(10);
     CHECK_EQ(irp[IRP_MN_START_DEVICE].count, 1);
     CHECK_EQ(irp[IRP_MN_START_DEVICE].irql, 0);
+    CHECK(asking_ctx != 0);
+    CHECK(irp[IRP_MN_START_DEVICE].ctx != asking_ctx);
     CHECK(log_in_order("tim0.bind", "tim0.request.end", "nic1.init irql 0", "tim0.bind.end", NULL));
     CHECK_STR(adapter_state(dev[0].guid), "Running");
     umn__pnp_remove_device(dev[0].id);
