@@ -68,9 +68,10 @@ $(B)/drivers/$(1).so: $(patsubst %.c,$(B)/%.o,$(sort $(wildcard drivers/$(1)/*.c
 endef
 $(foreach d,$(DRIVERS),$(eval $(call driver_rule,$(d))))
 
-# test_mux.c is written for the harness and the scripted world of the conformance tests
-$(B)/tests/unit/test_mux: $(SUPOBJ)
-$(B)/tests/unit/test_mux: WITH := $(SUPOBJ)
+# test_mux*.c are written for the harness and the scripted world of the conformance tests
+MUXTEST := $(filter $(B)/tests/unit/test_mux%,$(UNIT))
+$(MUXTEST): $(SUPOBJ)
+$(MUXTEST): WITH := $(SUPOBJ)
 $(B)/tests/unit/%: $(B)/tests/unit/%.o $(B)/libumndis.a
 	$(Q)$(CC) $(LDFLAGS) -o $@ $< $(WITH) $(WHOLE) $(LIBS) -lcmocka
 $(B)/tests/conformance/conformance: $(CONFOBJ) $(SUPOBJ) $(B)/libumndis.a
