@@ -56,11 +56,13 @@ static void op_free(struct ndis_bind_op *op)
     ndis__object_dead(&op->obj);
     umn__lock(&ndis.lock);
     umn_list_remove(&op->link);
-    if (op->binding)
+    if (op->binding) {
         op->binding->bind_op = NULL;
-    umn__unlock(&ndis.lock);
-    if (op->binding)
+        ndis__wake_unlock(&op->binding->event_waiters);
         ndis__binding_put(op->binding);
+    } else {
+        umn__unlock(&ndis.lock);
+    }
     ndis__bind_params_free(op);
     plat_free(op);
 }
@@ -237,6 +239,7 @@ static struct ndis_binding *binding_new(struct ndis_bind_op *op, NDIS_HANDLE con
     b->refs = 2; /* the lists and the bind operation */
     umn_list_init(&b->adapter_link);
     umn_list_init(&b->protocol_link);
+    umn_list_init(&b->event_waiters);
     ndis__completion_init(&b->open_done);
     ndis__completion_init(&b->close_done);
     if (ndis__dp_binding_init(b) != 0)

@@ -285,9 +285,7 @@ static void call_unbind(struct ndis_binding *b)
 
     ndis__completion_init(&b->unbind_done);
     ndis__object_live(&b->unbind, NDIS_KIND_UNBIND);
-    umn__lock(&ndis.lock);
-    b->unbinding = true;
-    umn__unlock(&ndis.lock);
+    ndis__event_unbinding(b);
     umn__trace("binding.unbind", "%s/%s", p->service, b->adapter->name);
     ndis__frame_enter(&frame, NDIS_FRAME_UNBIND, p, b, "ProtocolUnbindAdapterEx");
     status = p->chars.UnbindAdapterHandlerEx(&b->unbind, b->context);

@@ -208,6 +208,9 @@ int ndis__device_set_dword(DEVICE_OBJECT *pdo, const char *name, uint32_t value)
  * ---------------------------------------------------------------------------------- */
 void ndis__event_binds_complete(struct ndis_protocol *p);
 void ndis__event_reenable(struct ndis_adapter *a);
+/* Waits for the end of the event that another context sends to b; from then on b gets none but
+ * pause and restart. Inside an op. PASSIVE. */
+void ndis__event_unbinding(struct ndis_binding *b);
 
 /* ---- IM requests (im.c)
  * --------------------------------------------------------------------------------- */

@@ -4,6 +4,13 @@
  * PASSIVE_LEVEL. An event lies on the stack of the context that sends it and is in ndis.events
  * (ndis.lock) until it has been completed, so that a completion with another pointer, or a second
  * one, is seen.
+ *
+ * Events of one binding are serial: who sends one has its turn (event_owner, under ndis.lock; a
+ * handler that causes another event in its own context has it already). The turn is all that
+ * NdisMNetPnPEvent takes. It must not wait for the adapter's operation: an intermediate driver
+ * keeps its virtual miniport from being halted during the call, and whoever halts it owns that
+ * operation and waits for the driver (IM-EVT-04, IM-STK-05). Pause, restart and unbind, which own
+ * it, wait for the turn instead.
  */
 #include "ndis/control.h"
 
@@ -58,8 +65,58 @@ static void event_init(struct event *e, NET_PNP_EVENT_CODE code, void *buffer, u
     umn__unlock(&ndis.lock);
 }
 
-NDIS_STATUS ndis__event_send(struct ndis_protocol *p, struct ndis_binding *b,
-                             NET_PNP_EVENT_CODE code, void *buffer, uint32_t length)
+/* ---- turns
+ * ------------------------------------------------------------------------------------------ */
+
+/* Another context's event, or bind. Lock held. */
+static bool event_busy(const struct ndis_binding *b)
+{
+    const struct umn_ctx *self = umn__ctx_self();
+
+    return (b->event_owner && b->event_owner != self) || (b->bind_op && b->bind_op->ctx != self);
+}
+
+/* Lock held on entry and on return; not held meanwhile. */
+static void turn_wait(struct ndis_binding *b)
+{
+    while (event_busy(b)) {
+        ndis__wait_unlock(&b->event_waiters, "the end of an event or bind", b);
+        umn__lock(&ndis.lock);
+    }
+}
+
+/* Lock held. */
+static void turn_take(struct ndis_binding *b)
+{
+    b->event_owner = umn__ctx_self();
+    b->event_depth++;
+}
+
+static void turn_end(struct ndis_binding *b)
+{
+    umn__lock(&ndis.lock);
+    if (--b->event_depth) {
+        umn__unlock(&ndis.lock);
+        return;
+    }
+    b->event_owner = NULL;
+    ndis__wake_unlock(&b->event_waiters);
+}
+
+void ndis__event_unbinding(struct ndis_binding *b)
+{
+    umn__lock(&ndis.lock);
+    turn_wait(b);
+    b->unbinding = true;
+    umn__unlock(&ndis.lock);
+}
+
+/* ---- one event
+ * -------------------------------------------------------------------------------------- */
+
+/* The caller has the binding's turn. */
+static NDIS_STATUS send_event(struct ndis_protocol *p, struct ndis_binding *b,
+                              NET_PNP_EVENT_CODE code, void *buffer, uint32_t length)
 {
     struct ndis_frame frame;
     struct event e;
@@ -86,40 +143,81 @@ NDIS_STATUS ndis__event_send(struct ndis_protocol *p, struct ndis_binding *b,
     return status;
 }
 
-/*
- * Bindings in order of their age, inside an operation (the list stands still, but a callback may
- * unbind: each binding is held while it is called).
- */
+NDIS_STATUS ndis__event_send(struct ndis_protocol *p, struct ndis_binding *b,
+                             NET_PNP_EVENT_CODE code, void *buffer, uint32_t length)
+{
+    NDIS_STATUS status;
+
+    if (!b)
+        return send_event(p, NULL, code, buffer, length);
+    umn__lock(&ndis.lock);
+    turn_wait(b);
+    turn_take(b);
+    umn__unlock(&ndis.lock);
+    status = send_event(p, b, code, buffer, length);
+    turn_end(b);
+    return status;
+}
+
+/* Lock held. bind_op: by the caller itself, or its end is waited for. */
+static bool wants_events(const struct ndis_binding *b)
+{
+    return b->opened && !b->unbinding && !b->close_called &&
+           !(b->bind_op && b->bind_op->ctx == umn__ctx_self());
+}
+
+/* The oldest binding that is younger than `last` and wants events. Lock held. */
+static struct ndis_binding *next_binding(struct ndis_adapter *a, uint32_t last)
+{
+    umn_list_for_each (l, &a->bindings) {
+        struct ndis_binding *b = umn_container_of(l, struct ndis_binding, adapter_link);
+        if (b->obj.id > last && wants_events(b))
+            return b;
+    }
+    return NULL;
+}
+
+/* The same, held and with its turn. What goes away while it is waited for is passed over. */
+static struct ndis_binding *next_turn(struct ndis_adapter *a, uint32_t last)
+{
+    struct ndis_binding *b;
+
+    umn__lock(&ndis.lock);
+    while ((b = next_binding(a, last)) != NULL && event_busy(b)) {
+        ndis__binding_get(b);
+        ndis__wait_unlock(&b->event_waiters, "the end of an event or bind", b);
+        ndis__binding_put(b);
+        umn__lock(&ndis.lock);
+    }
+    if (b) {
+        ndis__binding_get(b);
+        turn_take(b);
+    }
+    umn__unlock(&ndis.lock);
+    return b;
+}
+
+/* Bindings in order of their age. */
 NDIS_STATUS ndis__event_adapter(struct ndis_adapter *a, NET_PNP_EVENT_CODE code, void *buffer,
                                 uint32_t length, bool veto)
 {
     NDIS_STATUS result = NDIS_STATUS_SUCCESS;
+    struct ndis_binding *b;
     uint32_t last = 0;
 
-    for (;;) {
-        struct ndis_binding *b = NULL;
+    while ((b = next_turn(a, last)) != NULL) {
         NDIS_STATUS status;
 
-        umn__lock(&ndis.lock);
-        umn_list_for_each (l, &a->bindings) {
-            struct ndis_binding *x = umn_container_of(l, struct ndis_binding, adapter_link);
-            if (x->obj.id > last && x->opened && !x->close_called) {
-                b = x;
-                ndis__binding_get(b);
-                break;
-            }
-        }
-        umn__unlock(&ndis.lock);
-        if (!b)
-            return result;
         last = b->obj.id;
-        status = ndis__event_send(b->protocol, b, code, buffer, length);
+        status = send_event(b->protocol, b, code, buffer, length);
+        turn_end(b);
         ndis__binding_put(b);
         if (status != NDIS_STATUS_SUCCESS && result == NDIS_STATUS_SUCCESS)
             result = status;
         if (veto && result != NDIS_STATUS_SUCCESS)
-            return result;
+            break;
     }
+    return result;
 }
 
 /*
@@ -316,7 +414,8 @@ static bool event_allowed(const struct ndis_adapter *a, NET_PNP_EVENT_CODE code)
  * nf-ndis-ndismnetpnpevent.md; IM-EVT-04, -08, -10, question 28: blocks until every overlying
  * protocol has completed the event. PASSIVE_LEVEL. The status counts for QueryPower and
  * QueryRemoveDevice only and is SUCCESS for everything else that was propagated. INVALID_PARAMETER:
- * an event that this miniport may not raise.
+ * an event that this miniport may not raise. It does not wait for a pause, restart or halt of the
+ * adapter: the caller may be what these wait for.
  */
 UMN_EXPORT NDIS_STATUS NTAPI NdisMNetPnPEvent(NDIS_HANDLE MiniportAdapterHandle,
                                               PNET_PNP_EVENT_NOTIFICATION NetPnPEvent)
@@ -344,10 +443,8 @@ UMN_EXPORT NDIS_STATUS NTAPI NdisMNetPnPEvent(NDIS_HANDLE MiniportAdapterHandle,
     umn__lock(&ndis.lock);
     ndis__adapter_get(a);
     umn__unlock(&ndis.lock);
-    ndis__op_begin(a, "NdisMNetPnPEvent");
-    if (a->state != NDIS_ADAPTER_HALTED && a->state != NDIS_ADAPTER_SHUTDOWN)
+    if (__atomic_load_n(&a->state, __ATOMIC_ACQUIRE) != NDIS_ADAPTER_SHUTDOWN)
         status = ndis__event_adapter(a, e->NetEvent, e->Buffer, e->BufferLength, query);
-    ndis__op_end(a);
     ndis__adapter_put(a);
     return query ? status : NDIS_STATUS_SUCCESS;
 }

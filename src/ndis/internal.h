@@ -21,7 +21,10 @@
  * adapter's stack (initialize, bind, unbind, pause, restart, halt, power) are serial per adapter:
  * ndis__op_begin/_end, a sleeping ownership that IS held across callbacks. Nesting goes upward only
  * (the operation on a lower adapter may wait for one on a virtual miniport above, never the
- * reverse), so it cannot deadlock.
+ * reverse), so it cannot deadlock. A network PnP event takes only the turn of its binding
+ * (ndis_binding.event_owner, event.c): below an operation on the same adapter, above everything
+ * that is higher up. Hence NdisMNetPnPEvent may be called by a driver that keeps the adapter from
+ * being halted meanwhile.
  */
 #ifndef NDIS_INTERNAL_H
 #define NDIS_INTERNAL_H
@@ -276,6 +279,9 @@ struct ndis_binding {
     UINT *open_index;
     UINT index;
     bool unbind_requested;            /* NdisUnbindAdapter: never restarted again */
+    struct umn_ctx *event_owner;      /* event.c: the context with an event under way */
+    unsigned event_depth;
+    struct umn_list event_waiters;    /* for the turn, or for the end of bind_op */
     uint32_t close_queued, close_claimed, close_finished;
     unsigned im_requests;             /* made in its bind operation; im.c */
     unsigned refs;
@@ -345,7 +351,9 @@ bool ndis__oid_answer(struct ndis_adapter *a, struct ndis_binding *b, NDIS_OID_R
 /* Sends one event to a binding (or to the protocol with NULL binding) and waits for its end. */
 NDIS_STATUS ndis__event_send(struct ndis_protocol *p, struct ndis_binding *b, NET_PNP_EVENT_CODE code,
                              void *buffer, uint32_t length);
-/* To every binding of an adapter. Returns the first failure. veto: stop at the first failure. */
+/* To every binding of an adapter, one after another: those that are being bound are waited for, those
+ * that are being unbound are left out. No operation is needed. Returns the first failure. veto: stop at
+ * the first failure. */
 NDIS_STATUS ndis__event_adapter(struct ndis_adapter *a, NET_PNP_EVENT_CODE code, void *buffer,
                                 uint32_t length, bool veto);
 /* A status of NDIS's own, to every binding. <= DISPATCH. */
