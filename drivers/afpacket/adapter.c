@@ -57,7 +57,7 @@ void AdapterSetEvents(AFP_ADAPTER *Adapter)
     UmhSetEvents(Adapter->Watch, Events);
 }
 
-/* ---- initialize, halt ---------------------------------------------------------------------------- */
+/* ---- initialize, halt ---- */
 
 static void ExplainOpen(AFP_ADAPTER *Adapter, int Error, const char *Step)
 {
@@ -72,7 +72,8 @@ static void ExplainOpen(AFP_ADAPTER *Adapter, int Error, const char *Step)
     else if (Error == AF_ENODEV)
     {
         AfHostNames(Names, sizeof(Names));
-        UmhExplain("no interface '%s' in this network namespace; there are: %s", Adapter->Name, Names);
+        UmhExplain("no interface '%s' in this network namespace; there are: %s", Adapter->Name,
+                   Names);
     }
     else
     {
@@ -109,8 +110,8 @@ static NDIS_STATUS OpenHost(AFP_ADAPTER *Adapter)
 
 static NDIS_STATUS Watch(AFP_ADAPTER *Adapter, NET_IFINDEX Index)
 {
-    NDIS_STATUS Status = UmhWatch(AfHostDescriptor(Adapter->Host), 0, Index, ReceiveReady, Adapter,
-                                  &Adapter->Watch);
+    NDIS_STATUS Status =
+        UmhWatch(AfHostDescriptor(Adapter->Host), 0, Index, ReceiveReady, Adapter, &Adapter->Watch);
 
     if (Status == NDIS_STATUS_SUCCESS)
         Status = UmhWatch(AfHostLinkDescriptor(Adapter->Host), 0, Index, LinkReady, Adapter,
@@ -193,7 +194,7 @@ void NTAPI AfpHalt(NDIS_HANDLE Context, NDIS_HALT_ACTION Action)
     FreeAdapter(Context);
 }
 
-/* ---- pause, restart -------------------------------------------------------------------------------- */
+/* ---- pause, restart ---- */
 
 NDIS_STATUS NTAPI AfpPause(NDIS_HANDLE Context, NDIS_MINIPORT_PAUSE_PARAMETERS *Parameters)
 {

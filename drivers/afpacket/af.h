@@ -7,8 +7,8 @@
  *
  * The socket is watched on one virtual processor; frames are received there, in batches, at
  * DISPATCH_LEVEL. A lane sends for each virtual processor, so that senders on several do not wait
- * for one another; in a lane, order holds. What the kernel does not take now stays in its lane until
- * the socket is writable.
+ * for one another; in a lane, order holds. What the kernel does not take now stays in its lane
+ * until the socket is writable.
  *
  * Locks (DISPATCH_LEVEL, never held across a call out): Adapter.Lock guards the fields marked A,
  * Lane.Lock those of a lane. A lane's lock may be taken inside nothing else.
@@ -24,15 +24,15 @@
 #include "host.h"
 
 #define AFP_TAG 'kPfA'
-#define AFP_SLOTS 128          /* receive buffers of an adapter; pages come when they are used */
-#define AFP_FRAME_MAX 65600    /* 64 KB of IP, Ethernet header, tags */
-#define AFP_HEADROOM 16        /* before it: a tag that goes back in band */
-#define AFP_ROUNDS 4           /* batches of one call of the ready routine */
-#define AFP_LARGE_BATCH 8      /* frames of a batch while they are large: what the caches hold */
+#define AFP_SLOTS 128       /* receive buffers of an adapter; pages come when they are used */
+#define AFP_FRAME_MAX 65600 /* 64 KB of IP, Ethernet header, tags */
+#define AFP_HEADROOM 16     /* before it: a tag that goes back in band */
+#define AFP_ROUNDS 4        /* batches of one call of the ready routine */
+#define AFP_LARGE_BATCH 8   /* frames of a batch while they are large: what the caches hold */
 #define AFP_LARGE 16384
 #define AFP_MAX_LANES 16
-#define AFP_MAX_QUEUE 1024     /* NBLs waiting in a lane that the kernel has blocked */
-#define AFP_MAX_VEC 24         /* pieces of a frame; more are copied together */
+#define AFP_MAX_QUEUE 1024 /* NBLs waiting in a lane that the kernel has blocked */
+#define AFP_MAX_VEC 24     /* pieces of a frame; more are copied together */
 #define AFP_MAX_MULTICAST 64
 #define AFP_LSO_MAX 65536
 

@@ -248,8 +248,8 @@ int AfHostMember(const AF_HOST *Host, int Add, int Kind, const unsigned char *Ad
         M.mr_alen = 6;
         memcpy(M.mr_address, Address, 6);
     }
-    return setsockopt(Host->Fd, SOL_PACKET, Add ? PACKET_ADD_MEMBERSHIP : PACKET_DROP_MEMBERSHIP, &M,
-                      sizeof(M))
+    return setsockopt(Host->Fd, SOL_PACKET, Add ? PACKET_ADD_MEMBERSHIP : PACKET_DROP_MEMBERSHIP,
+                      &M, sizeof(M))
                ? -errno
                : 0;
 }

@@ -24,9 +24,9 @@ typedef struct _AF_LINK
 {
     unsigned char Address[6];
     unsigned Mtu;
-    int Up;                       /* administratively up and with carrier */
+    int Up;                           /* administratively up and with carrier */
     unsigned long long BitsPerSecond; /* 0: the kernel does not know */
-    int Virtual;                  /* a veth, bridge or TAP: no queue of its own below us */
+    int Virtual;                      /* a veth, bridge or TAP: no queue of its own below us */
 } AF_LINK;
 
 /* One frame to send: Vec[0] is its virtio_net_hdr. */
@@ -39,8 +39,8 @@ typedef struct _AF_TX
 /* One frame that came. */
 typedef struct _AF_RX
 {
-    unsigned Length;    /* octets of the frame; 0: it was cut off, forget it */
-    int Tagged;         /* the kernel took a tag off: Tpid, Tci */
+    unsigned Length; /* octets of the frame; 0: it was cut off, forget it */
+    int Tagged;      /* the kernel took a tag off: Tpid, Tci */
     unsigned short Tpid, Tci;
 } AF_RX;
 
@@ -54,8 +54,8 @@ size_t AfHostSize(void);
  */
 int AfHostOpen(AF_HOST *Host, const char *Name, AF_LINK *Link, const char **Step);
 void AfHostClose(AF_HOST *Host);
-int AfHostDescriptor(const AF_HOST *Host);      /* the packet socket */
-int AfHostLinkDescriptor(const AF_HOST *Host);  /* readable when links change */
+int AfHostDescriptor(const AF_HOST *Host);     /* the packet socket */
+int AfHostLinkDescriptor(const AF_HOST *Host); /* readable when links change */
 /* Hands frames to the socket or drops them before; what is queued when it stops is dropped too. */
 int AfHostAccept(AF_HOST *Host, int On);
 int AfHostError(const AF_HOST *Host); /* takes the pending error off the socket */

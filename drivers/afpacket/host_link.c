@@ -85,7 +85,8 @@ int AfHostLinkOpen(AF_HOST *Host)
 
 int AfHostLinkChanges(const AF_HOST *Host)
 {
-    union {
+    union
+    {
         struct nlmsghdr Header;
         char Bytes[16384];
     } Buffer;

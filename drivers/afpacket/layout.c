@@ -137,7 +137,8 @@ static NDIS_STATUS CopyHeaders(AFP_MESSAGE *M, AF_TX *Tx, const UCHAR *Start, UL
             return NDIS_STATUS_FAILURE;
         if (O->Lso.LsoV2Transmit.MSS)
             AskSegments(M, &L, Length + In, O->Lso.LsoV2Transmit.MSS);
-        else if (L.Protocol == UMF_TCP ? O->Csum.Transmit.TcpChecksum : O->Csum.Transmit.UdpChecksum)
+        else if (L.Protocol == UMF_TCP ? O->Csum.Transmit.TcpChecksum
+                                       : O->Csum.Transmit.UdpChecksum)
             AskChecksum(M, &L);
         if (O->Csum.Transmit.IpHeaderChecksum && L.Version == 4)
             SumIpHeader(M->Headers + L.L3, L.L4 - L.L3);

@@ -13,7 +13,8 @@ void LinkFill(const AF_LINK *Link, NDIS_LINK_STATE *State)
     State->Header.Type = NDIS_OBJECT_TYPE_DEFAULT;
     State->Header.Revision = NDIS_LINK_STATE_REVISION_1;
     State->Header.Size = NDIS_SIZEOF_LINK_STATE_REVISION_1;
-    State->MediaConnectState = Link->Up ? MediaConnectStateConnected : MediaConnectStateDisconnected;
+    State->MediaConnectState =
+        Link->Up ? MediaConnectStateConnected : MediaConnectStateDisconnected;
     State->MediaDuplexState = MediaDuplexStateFull;
     State->XmitLinkSpeed = Link->BitsPerSecond ? Link->BitsPerSecond : SPEED_UNKNOWN;
     State->RcvLinkSpeed = State->XmitLinkSpeed;
@@ -71,7 +72,8 @@ void LinkCheck(AFP_ADAPTER *Adapter)
     if (Error)
         return;
     KeAcquireSpinLock(&Adapter->Lock, &Irql);
-    Changed = Now.Up != Adapter->Link.Up || (Now.BitsPerSecond != Adapter->Link.BitsPerSecond && Now.Up);
+    Changed =
+        Now.Up != Adapter->Link.Up || (Now.BitsPerSecond != Adapter->Link.BitsPerSecond && Now.Up);
     Adapter->Link = Now;
     KeReleaseSpinLock(&Adapter->Lock, Irql);
     if (Changed)

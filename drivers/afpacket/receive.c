@@ -7,7 +7,8 @@
  */
 #include "af.h"
 
-/* An odd number of cache lines apart, or all frames' headers would fall into the same cache sets. */
+/* An odd number of cache lines apart, or all frames' headers would fall into the same cache sets.
+ */
 #define STRIDE ((AFP_HEADROOM + AFP_FRAME_MAX + 127) / 64 * 64 | 64)
 
 static NDIS_STATUS MakeSlot(AFP_ADAPTER *Adapter, AFP_SLOT *Slot, UCHAR *Data)
@@ -57,7 +58,8 @@ void ReceiveFree(AFP_ADAPTER *Adapter)
         ExFreePoolWithTag(Adapter->Slots, AFP_TAG);
 }
 
-/* ---- one frame --------------------------------------------------------------------------------- */
+/* ---- one frame ---------------------------------------------------------------------------------
+ */
 
 /* Writes a checksum that no offload information can say: not TCP or UDP, or inside a tunnel. */
 static void Finish(UCHAR *Frame, ULONG Length, const UMF_VNET *Vnet)
@@ -159,7 +161,7 @@ static void Prepare(AFP_SLOT *Slot, const AF_RX *Rx)
     Nbl->Next = NULL;
 }
 
-/* ---- batches ------------------------------------------------------------------------------------- */
+/* ---- batches ---- */
 
 /* Arms the positions that lost their slots. Returns how many are armed from the first on. */
 static int Arm(AFP_ADAPTER *Adapter)

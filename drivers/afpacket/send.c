@@ -43,7 +43,7 @@ static void DoneComplete(AFP_ADAPTER *Adapter, AFP_DONE *Done)
     DoneInit(Done);
 }
 
-/* ---- life ------------------------------------------------------------------------------------------ */
+/* ---- life ---- */
 
 NDIS_STATUS SendInit(AFP_ADAPTER *Adapter)
 {
@@ -84,7 +84,7 @@ void SendStart(AFP_ADAPTER *Adapter)
     }
 }
 
-/* ---- laying out ------------------------------------------------------------------------------------- */
+/* ---- laying out ---- */
 
 static void MessageEnd(AFP_MESSAGE *M)
 {
@@ -111,8 +111,8 @@ static NET_BUFFER_LIST *NextNbl(AFP_LANE *Lane)
     return Nbl;
 }
 
-/* Lays out messages until there are AF_BATCH or nothing waits. A frame that cannot go fails its NBL,
- * which is then done with its last frame. */
+/* Lays out messages until there are AF_BATCH or nothing waits. A frame that cannot go fails its
+ * NBL, which is then done with its last frame. */
 static void LayOut(AFP_LANE *Lane, AFP_DONE *Done, AFP_COUNTERS *Out)
 {
     Lane->Count = Lane->Next = 0;
@@ -130,8 +130,8 @@ static void LayOut(AFP_LANE *Lane, AFP_DONE *Done, AFP_COUNTERS *Out)
             Lane->Nbl->Status = NDIS_STATUS_SUCCESS;
             Nb = Lane->Nbl->FirstNetBuffer;
         }
-        Status = Nb ? LayoutFrame(M, &Lane->Tx[Lane->Count], Lane->Nbl, Nb)
-                    : NDIS_STATUS_INVALID_LENGTH;
+        Status =
+            Nb ? LayoutFrame(M, &Lane->Tx[Lane->Count], Lane->Nbl, Nb) : NDIS_STATUS_INVALID_LENGTH;
         Lane->Nb = Nb ? Nb->Next : NULL;
         if (Status == NDIS_STATUS_SUCCESS)
         {
@@ -159,7 +159,7 @@ static void LayOut(AFP_LANE *Lane, AFP_DONE *Done, AFP_COUNTERS *Out)
     }
 }
 
-/* ---- sending ------------------------------------------------------------------------------------------ */
+/* ---- sending ---- */
 
 static void Sent(AFP_LANE *Lane, AFP_DONE *Done, AFP_COUNTERS *Out, NDIS_STATUS Status)
 {
@@ -200,8 +200,8 @@ static BOOLEAN Push(AFP_LANE *Lane, AFP_DONE *Done, AFP_COUNTERS *Out)
 {
     while (Lane->Next < Lane->Count)
     {
-        int N = AfHostSend(Lane->Adapter->Host, &Lane->Tx[Lane->Next],
-                           (int)(Lane->Count - Lane->Next));
+        int N =
+            AfHostSend(Lane->Adapter->Host, &Lane->Tx[Lane->Next], (int)(Lane->Count - Lane->Next));
 
         if (N == AF_EAGAIN)
             return FALSE;
@@ -329,8 +329,7 @@ static BOOLEAN Claim(AFP_LANE *Lane, BOOLEAN Unblock)
     KeAcquireSpinLockAtDpcLevel(&Lane->Lock);
     if (Unblock)
         Lane->Blocked = FALSE;
-    Mine = !Lane->Busy && !Lane->Blocked &&
-           (Lane->Head || Lane->Nbl || Lane->Next < Lane->Count);
+    Mine = !Lane->Busy && !Lane->Blocked && (Lane->Head || Lane->Nbl || Lane->Next < Lane->Count);
     if (Mine)
         Lane->Busy = TRUE;
     KeReleaseSpinLockFromDpcLevel(&Lane->Lock);
@@ -370,8 +369,8 @@ void SendStop(AFP_ADAPTER *Adapter)
     KeLowerIrql(Irql);
 }
 
-/* Appends as much of the chain as the lane takes; the rest goes to Done. TRUE: the lane was idle and
- * is now the caller's to send for. */
+/* Appends as much of the chain as the lane takes; the rest goes to Done. TRUE: the lane was idle
+ * and is now the caller's to send for. */
 static BOOLEAN Append(AFP_LANE *Lane, NET_BUFFER_LIST *Chain, AFP_DONE *Done)
 {
     BOOLEAN Mine = FALSE;

@@ -42,7 +42,8 @@ static NDIS_STATUS ReadInterface(AFP_ADAPTER *Adapter, NDIS_HANDLE Configuration
     }
     if (!Chars)
     {
-        UmhExplain("the adapter has no setting HostInterface; expected the name of a Linux interface");
+        UmhExplain(
+            "the adapter has no setting HostInterface; expected the name of a Linux interface");
         return NDIS_STATUS_INVALID_DATA;
     }
     return NDIS_STATUS_SUCCESS;
@@ -62,7 +63,8 @@ static NDIS_STATUS ReadAddress(AFP_ADAPTER *Adapter, NDIS_HANDLE Configuration)
         return NDIS_STATUS_SUCCESS;
     if (Length != 6 || (*(UCHAR *)Address & 1))
     {
-        UmhExplain("NetworkAddress is no unicast Ethernet address; expected e.g. 02-00-00-00-00-01");
+        UmhExplain(
+            "NetworkAddress is no unicast Ethernet address; expected e.g. 02-00-00-00-00-01");
         return NDIS_STATUS_INVALID_DATA;
     }
     RtlCopyMemory(Adapter->CurrentAddress, Address, 6);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The control device: METHOD_BUFFERED IOCTLs of pktio_ioctl.h, each ended in the call. PASSIVE_LEVEL.
+ * The control device: METHOD_BUFFERED IOCTLs of pktio_ioctl.h, each ended in the call.
+ * PASSIVE_LEVEL.
  */
 #include "pktio.h"
 

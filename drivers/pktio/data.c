@@ -59,10 +59,9 @@ void NTAPI PktioReceive(NDIS_HANDLE BindingContext, NET_BUFFER_LIST *Chain, NDIS
         InterlockedIncrement64(&Binding->LowResources);
         return;
     }
-    NdisReturnNetBufferLists(Binding->Handle, Chain,
-                             Flags & NDIS_RECEIVE_FLAGS_DISPATCH_LEVEL
-                                 ? NDIS_RETURN_FLAGS_DISPATCH_LEVEL
-                                 : 0);
+    NdisReturnNetBufferLists(
+        Binding->Handle, Chain,
+        Flags & NDIS_RECEIVE_FLAGS_DISPATCH_LEVEL ? NDIS_RETURN_FLAGS_DISPATCH_LEVEL : 0);
 }
 
 void NTAPI PktioSendComplete(NDIS_HANDLE BindingContext, NET_BUFFER_LIST *Chain, ULONG Flags)
@@ -138,7 +137,8 @@ static PKTIO_SLOT *SlotAllocate(PKTIO_ADAPTER *Binding, PKTIO_JOB *Job, const PK
     Slot->Nbl->NetBufferListInfo[Ieee8021QNetBufferListInfo] = Tag.Value;
     RtlCopyMemory(Slot->Data, Send->Destination, 6);
     RtlCopyMemory(Slot->Data + 6,
-                  RtlCompareMemory(Send->Source, Zero, 6) == 6 ? Binding->Address : Send->Source, 6);
+                  RtlCompareMemory(Send->Source, Zero, 6) == 6 ? Binding->Address : Send->Source,
+                  6);
     Slot->Data[12] = (UCHAR)(Type >> 8);
     Slot->Data[13] = (UCHAR)Type;
     return Slot;

@@ -36,19 +36,19 @@ typedef struct _PKTIO_ADAPTER
     KEVENT Event; /* end of open and close */
 
     KSPIN_LOCK Lock;
-    PKTIO_STATE State;                  /* L */
-    LONG64 SendsOut;                    /* L */
-    NET_PNP_EVENT_NOTIFICATION *Pause;  /* L: pause to complete when SendsOut is 0 */
-    UCHAR Address[6];                   /* L */
-    BOOLEAN LinkUp;                     /* L */
+    PKTIO_STATE State;                 /* L */
+    LONG64 SendsOut;                   /* L */
+    NET_PNP_EVENT_NOTIFICATION *Pause; /* L: pause to complete when SendsOut is 0 */
+    UCHAR Address[6];                  /* L */
+    BOOLEAN LinkUp;                    /* L */
     BOOLEAN KeepLast;
-    ULONG Mtu;                          /* L */
+    ULONG Mtu; /* L */
     ULONG PacketFilter;
-    ULONG LastLength;                   /* L */
+    ULONG LastLength; /* L */
     UCHAR Last[PKTIO_LAST_SIZE];
 
     volatile LONG64 FramesReceived, OctetsReceived, Indications, LowResources;
-    LONG64 FramesSent, FramesFailed;    /* L */
+    LONG64 FramesSent, FramesFailed; /* L */
 
     LONG References;
     KEVENT Unreferenced;

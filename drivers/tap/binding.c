@@ -25,7 +25,8 @@ NET_PNP_EVENT_NOTIFICATION *BindingPauseDone(TAP_BINDING *Binding)
     return Pause;
 }
 
-/* ---- the interface ----------------------------------------------------------------------------- */
+/* ---- the interface -----------------------------------------------------------------------------
+ */
 
 static void ExplainOpen(const char *Name, int Error, const char *Step)
 {
@@ -95,7 +96,7 @@ void BindingCloseTap(TAP_BINDING *Binding)
     Binding->Fd = -1;
 }
 
-/* ---- settings ------------------------------------------------------------------------------------ */
+/* ---- settings ---- */
 
 /* HostName: an interface name for Linux: up to 15 characters, printable ASCII, no slash. */
 static BOOLEAN CopyName(TAP_BINDING *Binding, const UNICODE_STRING *Text)
@@ -148,7 +149,7 @@ static NDIS_STATUS ReadSettings(TAP_BINDING *Binding, NDIS_BIND_PARAMETERS *Para
     return Status;
 }
 
-/* ---- bind and unbind ------------------------------------------------------------------------------ */
+/* ---- bind and unbind ---- */
 
 static NDIS_STATUS Open(TAP_BINDING *Binding, NDIS_HANDLE BindContext,
                         NDIS_BIND_PARAMETERS *Parameters)

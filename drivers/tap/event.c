@@ -58,7 +58,8 @@ static void Restart(TAP_BINDING *Binding, NDIS_PROTOCOL_RESTART_PARAMETERS *Para
     KIRQL Irql;
 
     KeAcquireSpinLock(&Binding->Lock, &Irql);
-    for (NDIS_RESTART_ATTRIBUTES *A = Parameters ? Parameters->RestartAttributes : NULL; A; A = A->Next)
+    for (NDIS_RESTART_ATTRIBUTES *A = Parameters ? Parameters->RestartAttributes : NULL; A;
+         A = A->Next)
         if (A->Oid == OID_GEN_MINIPORT_RESTART_ATTRIBUTES &&
             A->DataLength >= NDIS_SIZEOF_RESTART_GENERAL_ATTRIBUTES_REVISION_1)
             Binding->Mtu = ((NDIS_RESTART_GENERAL_ATTRIBUTES *)A->Data)->MtuSize;

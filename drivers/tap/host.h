@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The Linux half of the TAP protocol: system calls on /dev/net/tun, apart from the NDIS half because
- * the two worlds' headers do not mix. Functions return 0 or a count, or a negative errno. They do
- * not block but for the kernel's own locks.
+ * The Linux half of the TAP protocol: system calls on /dev/net/tun, apart from the NDIS half
+ * because the two worlds' headers do not mix. Functions return 0 or a count, or a negative errno.
+ * They do not block but for the kernel's own locks.
  */
 #ifndef TAP_HOST_H
 #define TAP_HOST_H
@@ -30,7 +30,8 @@ int TapHostOpen(const char *Name, int *Fd, char Actual[TAP_NAME], const char **S
 void TapHostClose(int Fd);
 /* Closes descriptors and takes their interfaces away, all those of our namespace in one go. */
 void TapHostCloseMany(const int *Fds, int Count);
-/* Sets which offloads the kernel may use; without USO if it does not know that. Returns what it took. */
+/* Sets which offloads the kernel may use; without USO if it does not know that. Returns what it
+ * took. */
 int TapHostOffload(int Fd, unsigned Bits);
 int TapHostAddress(int Fd, const unsigned char Address[6]);
 /* Works while the interface is in our network namespace. */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Taking many TAPs away at once. Closing one makes the kernel wait for everybody who might still use
- * it, about 16 ms; as a group by netlink, a thousand share that wait. Only interfaces in our own
- * network namespace can go that way; the others are closed one by one.
+ * Taking many TAPs away at once. Closing one makes the kernel wait for everybody who might still
+ * use it, about 16 ms; as a group by netlink, a thousand share that wait. Only interfaces in our
+ * own network namespace can go that way; the others are closed one by one.
  */
 #include "host.h"
 
@@ -32,13 +32,15 @@ typedef struct _LINK_REQUEST
 static int Request(int Netlink, int Type, int Index, unsigned Group)
 {
     LINK_REQUEST R = {
-        .Header = {.nlmsg_len = sizeof(R), .nlmsg_type = (unsigned short)Type,
+        .Header = {.nlmsg_len = sizeof(R),
+                   .nlmsg_type = (unsigned short)Type,
                    .nlmsg_flags = NLM_F_REQUEST | NLM_F_ACK},
         .Info = {.ifi_index = Index},
         .Attribute = {.rta_len = RTA_LENGTH(sizeof(Group)), .rta_type = IFLA_GROUP},
         .Group = Group,
     };
-    union {
+    union
+    {
         struct nlmsghdr Header;
         char Bytes[1024];
     } Answer;

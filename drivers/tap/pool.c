@@ -6,7 +6,8 @@
  */
 #include "tap.h"
 
-/* An odd number of cache lines apart, or all frames' headers would fall into the same cache sets. */
+/* An odd number of cache lines apart, or all frames' headers would fall into the same cache sets.
+ */
 #define STRIDE ((TAP_FRAME_MAX + 127) / 64 * 64 | 64)
 
 static NDIS_STATUS MakeBuffer(TAP_POOL *Pool, TAP_BUFFER *Buffer, UCHAR *Data)

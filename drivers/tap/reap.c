@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Interfaces of bindings that are gone. One alone is taken away inside the unbind, so that it is not
- * there any more when the command that removed it returns. In a burst - a box that stops - only the
- * first is; a worker takes the others, and while the kernel is busy with some, more of them gather
- * for the next round. Owns the fields of TAP_GLOBALS marked R.
+ * Interfaces of bindings that are gone. One alone is taken away inside the unbind, so that it is
+ * not there any more when the command that removed it returns. In a burst - a box that stops - only
+ * the first is; a worker takes the others, and while the kernel is busy with some, more of them
+ * gather for the next round. Owns the fields of TAP_GLOBALS marked R.
  */
 #include "tap.h"
 
-#define BURST 1000000 /* 100 ms in units of interrupt time: two unbinds closer than that are one */
+#define BURST 1000000 /* 100 ms in units of interrupt time: two unbinds closer than that are one   \
+                       */
 #define ROUND 256     /* interfaces of one request */
 
 static IO_WORKITEM_ROUTINE ReapRun;
@@ -98,7 +99,8 @@ static void FreeTaken(void)
         InsertTailList(&Taken, RemoveHeadList(&Tap.InReap));
     KeReleaseSpinLock(&Tap.ReapLock, Irql);
     while (!IsListEmpty(&Taken))
-        ExFreePoolWithTag(CONTAINING_RECORD(RemoveHeadList(&Taken), TAP_BINDING, WaitLink), TAP_TAG);
+        ExFreePoolWithTag(CONTAINING_RECORD(RemoveHeadList(&Taken), TAP_BINDING, WaitLink),
+                          TAP_TAG);
 }
 
 static void NTAPI ReapRun(DEVICE_OBJECT *Object, PVOID Context)

@@ -39,7 +39,8 @@ ULONG SyncOffload(const NDIS_OFFLOAD *O, ULONG Length)
         O->LsoV2.IPv4.MinSegmentCount <= 2 && (Bits & TAP_TCP4))
         Bits |= TAP_LSO4;
     if (Ethernet(O->LsoV2.IPv6.Encapsulation) && O->LsoV2.IPv6.MaxOffLoadSize >= TAP_LARGEST &&
-        O->LsoV2.IPv6.MinSegmentCount <= 2 && O->LsoV2.IPv6.TcpOptionsSupported && (Bits & TAP_TCP6))
+        O->LsoV2.IPv6.MinSegmentCount <= 2 && O->LsoV2.IPv6.TcpOptionsSupported &&
+        (Bits & TAP_TCP6))
         Bits |= TAP_LSO6;
     if (O->Header.Revision >= NDIS_OFFLOAD_REVISION_6 &&
         Length >= NDIS_SIZEOF_NDIS_OFFLOAD_REVISION_6 &&

@@ -94,7 +94,7 @@ struct _TAP_BINDING
     UCHAR Address[6];                  /* L */
     ULONG Mtu;                         /* L */
     ULONG Offload;                     /* L: TAP_... */
-    PIO_WORKITEM Sync; /* behind the structure */
+    PIO_WORKITEM Sync;                 /* behind the structure */
     KMUTEX TapMutex; /* Fd and Watch change, and are changed, under it; PASSIVE_LEVEL */
     LONG References; /* one until unbind, one for a queued Sync */
     KEVENT Unreferenced;
@@ -130,8 +130,8 @@ PROTOCOL_CLOSE_ADAPTER_COMPLETE_EX TapCloseComplete;
 NET_PNP_EVENT_NOTIFICATION *BindingPauseDone(TAP_BINDING *Binding);
 void BindingDereference(TAP_BINDING *Binding);
 
-/* Creates the interface and its watch. PASSIVE_LEVEL, TapMutex held or nobody else there. Says why it
- * fails to the person who runs the box. */
+/* Creates the interface and its watch. PASSIVE_LEVEL, TapMutex held or nobody else there. Says why
+ * it fails to the person who runs the box. */
 NDIS_STATUS BindingOpenTap(TAP_BINDING *Binding);
 /* The counterpart; does nothing if there is none. */
 void BindingCloseTap(TAP_BINDING *Binding);
@@ -169,7 +169,8 @@ NDIS_STATUS ReapInit(void);
 void ReapFree(void); /* after ReapWait(NULL) */
 /* Takes the binding's interface away and frees the binding, now or in a worker. PASSIVE_LEVEL. */
 void ReapBinding(TAP_BINDING *Binding);
-/* Waits until no interface of that name, or with NULL none at all, is still to go. PASSIVE_LEVEL. */
+/* Waits until no interface of that name, or with NULL none at all, is still to go. PASSIVE_LEVEL.
+ */
 void ReapWait(const char *Name);
 
 /* ---- read.c ---- */

@@ -175,8 +175,8 @@ static BOOLEAN BuildCopied(TAP_FRAME *Frame, NET_BUFFER *Nb, UCHAR **Copy)
             At -= Size;
             Mdl = Mdl->Next;
         }
-        UCHAR *Data = Mdl ? MmGetSystemAddressForMdlSafe(Mdl, LowPagePriority | MdlMappingNoExecute)
-                          : NULL;
+        UCHAR *Data =
+            Mdl ? MmGetSystemAddressForMdlSafe(Mdl, LowPagePriority | MdlMappingNoExecute) : NULL;
         if (!Data)
             return FALSE;
         Size = Size - At < Left ? Size - At : Left;
@@ -219,8 +219,7 @@ void NTAPI TapReceive(NDIS_HANDLE BindingContext, NET_BUFFER_LIST *Chain, NDIS_P
         for (NET_BUFFER *Nb = Nbl->FirstNetBuffer; Nb; Nb = Nb->Next)
             WriteFrame(Binding, Nbl, Nb);
     if (!(Flags & NDIS_RECEIVE_FLAGS_RESOURCES))
-        NdisReturnNetBufferLists(Binding->Handle, Chain,
-                                 Flags & NDIS_RECEIVE_FLAGS_DISPATCH_LEVEL
-                                     ? NDIS_RETURN_FLAGS_DISPATCH_LEVEL
-                                     : 0);
+        NdisReturnNetBufferLists(
+            Binding->Handle, Chain,
+            Flags & NDIS_RECEIVE_FLAGS_DISPATCH_LEVEL ? NDIS_RETURN_FLAGS_DISPATCH_LEVEL : 0);
 }

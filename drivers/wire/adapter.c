@@ -36,7 +36,8 @@ static NDIS_STATUS ReadSettings(WIRE_PORT *Port, NDIS_HANDLE Configuration, NET_
         (!ConfigAddress(Text.Buffer, Text.Length / sizeof(WCHAR), Port->CurrentAddress) ||
          (Port->CurrentAddress[0] & 1)))
     {
-        UmhExplain("NetworkAddress is no unicast Ethernet address; expected e.g. 02-00-00-00-00-01");
+        UmhExplain(
+            "NetworkAddress is no unicast Ethernet address; expected e.g. 02-00-00-00-00-01");
         return NDIS_STATUS_INVALID_DATA;
     }
     return NDIS_STATUS_SUCCESS;
@@ -103,7 +104,8 @@ static NDIS_STATUS SetOffloads(WIRE_PORT *Port)
     O.Rsc.IPv4.Enabled = O.Rsc.IPv6.Enabled = TRUE;
     Attributes.DefaultOffloadConfiguration = &O;
     Attributes.HardwareOffloadCapabilities = &O;
-    return NdisMSetMiniportAttributes(Port->Handle, (NDIS_MINIPORT_ADAPTER_ATTRIBUTES *)&Attributes);
+    return NdisMSetMiniportAttributes(Port->Handle,
+                                      (NDIS_MINIPORT_ADAPTER_ATTRIBUTES *)&Attributes);
 }
 
 static NDIS_STATUS SetAttributes(WIRE_PORT *Port)
@@ -335,10 +337,9 @@ void NTAPI WireSend(NDIS_HANDLE Context, NET_BUFFER_LIST *Chain, NDIS_PORT_NUMBE
             Nbl->NetBufferListInfo[TcpLargeSendNetBufferListInfo] = Lso.Value;
         }
     }
-    NdisMSendNetBufferListsComplete(Port->Handle, Chain,
-                                    SendFlags & NDIS_SEND_FLAGS_DISPATCH_LEVEL
-                                        ? NDIS_SEND_COMPLETE_FLAGS_DISPATCH_LEVEL
-                                        : 0);
+    NdisMSendNetBufferListsComplete(
+        Port->Handle, Chain,
+        SendFlags & NDIS_SEND_FLAGS_DISPATCH_LEVEL ? NDIS_SEND_COMPLETE_FLAGS_DISPATCH_LEVEL : 0);
 
     KeAcquireSpinLock(&Port->Lock, &Irql);
     Port->Active--;

@@ -8,10 +8,10 @@
  */
 #include "wire.h"
 
-#define GEN_ROUNDS 16       /* batches of one DPC */
+#define GEN_ROUNDS 16 /* batches of one DPC */
 #define GEN_MAX_BATCH 1024
 #define GEN_MAX_COUNT 65536
-#define GEN_SETS 4          /* slots, in batches: what upper drivers may hold before it waits */
+#define GEN_SETS 4           /* slots, in batches: what upper drivers may hold before it waits */
 #define GEN_ETHERTYPE 0x88B5 /* local experimental, IEEE 802 */
 
 static const UCHAR GeneratorSource[6] = {0x02, 0x77, 0x69, 0x72, 0x65, 0x01};

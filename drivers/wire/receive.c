@@ -100,8 +100,10 @@ static WIRE_SLOT *SlotGet(WIRE_PORT *Port, ULONG Size)
 }
 
 /* What the sender asked its card to do was not done: nobody on this wire can corrupt a frame, so
- * the receiver is told that the checksums are good and how many segments a large send stands for. */
-static void CarryOffloads(NET_BUFFER_LIST *To, NET_BUFFER_LIST *From, const UCHAR *Data, ULONG Length)
+ * the receiver is told that the checksums are good and how many segments a large send stands for.
+ */
+static void CarryOffloads(NET_BUFFER_LIST *To, NET_BUFFER_LIST *From, const UCHAR *Data,
+                          ULONG Length)
 {
     NDIS_TCP_IP_CHECKSUM_NET_BUFFER_LIST_INFO Send, Receive = {0};
     NDIS_TCP_LARGE_SEND_OFFLOAD_NET_BUFFER_LIST_INFO Lso;
@@ -120,8 +122,8 @@ static void CarryOffloads(NET_BUFFER_LIST *To, NET_BUFFER_LIST *From, const UCHA
         {
             Header += (Data[Header + 12] >> 4) * 4u;
             if (Header < Length)
-                Rsc.Info.CoalescedSegCount = (USHORT)((Length - Header + Lso.LsoV2Transmit.MSS - 1) /
-                                                      Lso.LsoV2Transmit.MSS);
+                Rsc.Info.CoalescedSegCount =
+                    (USHORT)((Length - Header + Lso.LsoV2Transmit.MSS - 1) / Lso.LsoV2Transmit.MSS);
         }
         Receive.Receive.TcpChecksumSucceeded = 1;
         Receive.Receive.IpChecksumSucceeded =

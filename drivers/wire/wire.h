@@ -21,14 +21,14 @@
 #include "wire_oid.h"
 
 #define WIRE_TAG 'eriW'
-#define WIRE_MAX_PORTS 32      /* ports of one segment: bounds the sender's snapshot */
-#define WIRE_MAX_QUEUE 4096    /* frames waiting for a port's DPC; more are discarded */
-#define WIRE_MAX_FREE 64       /* slots kept for the next frame */
-#define WIRE_DPC_BATCH 64      /* NBLs of one indication */
+#define WIRE_MAX_PORTS 32   /* ports of one segment: bounds the sender's snapshot */
+#define WIRE_MAX_QUEUE 4096 /* frames waiting for a port's DPC; more are discarded */
+#define WIRE_MAX_FREE 64    /* slots kept for the next frame */
+#define WIRE_DPC_BATCH 64   /* NBLs of one indication */
 #define WIRE_HEADER 14
 #define WIRE_VLAN 4
 #define WIRE_MAX_MULTICAST 32
-#define WIRE_LARGE 65536       /* a large send on a port with Offload */
+#define WIRE_LARGE 65536 /* a large send on a port with Offload */
 
 typedef struct _WIRE_PORT WIRE_PORT;
 
@@ -69,16 +69,16 @@ typedef struct _WIRE_COUNTERS
 
 typedef struct _WIRE_GENERATOR
 {
-    ULONG Batch;          /* NBLs of one indication */
-    ULONG Size;           /* octets of a frame */
+    ULONG Batch; /* NBLs of one indication */
+    ULONG Size;  /* octets of a frame */
     ULONG Destinations;
-    ULONG Next;           /* L: whose turn */
+    ULONG Next; /* L: whose turn */
     UCHAR (*Destination)[6];
-    ULONG64 Configured;   /* GenFrames */
-    BOOLEAN Armed;        /* L: GenFrames is still to come after this restart */
-    BOOLEAN DpcQueued;    /* L */
+    ULONG64 Configured; /* GenFrames */
+    BOOLEAN Armed;      /* L: GenFrames is still to come after this restart */
+    BOOLEAN DpcQueued;  /* L */
     ULONG Slots;
-    WIRE_SLOT *Free;      /* L */
+    WIRE_SLOT *Free;            /* L */
     WIRE_GENERATOR_STATE State; /* L */
     KDPC Dpc;
 } WIRE_GENERATOR;
@@ -95,11 +95,11 @@ struct _WIRE_PORT
     UCHAR CurrentAddress[6];
 
     KSPIN_LOCK Lock;
-    WIRE_STATE State;     /* L */
-    BOOLEAN PausePending; /* L */
-    BOOLEAN DpcQueued;    /* L */
-    LONG Active;          /* L: calls and DPCs that a pause has to wait for */
-    LONG Indicated;       /* L: NBLs above */
+    WIRE_STATE State;           /* L */
+    BOOLEAN PausePending;       /* L */
+    BOOLEAN DpcQueued;          /* L */
+    LONG Active;                /* L: calls and DPCs that a pause has to wait for */
+    LONG Indicated;             /* L: NBLs above */
     NET_BUFFER_LIST *QueueHead; /* L */
     NET_BUFFER_LIST **QueueTail;
     ULONG Queued;

@@ -11,8 +11,7 @@
 #include <ntddk.h>
 
 /* include/uapi/linux/virtio_net.h, little endian as on x86-64. */
-typedef struct _UMF_VNET
-{
+typedef struct _UMF_VNET {
     UCHAR Flags;
     UCHAR GsoType;
     USHORT HeaderLength;
@@ -39,8 +38,7 @@ _Static_assert(sizeof(UMF_VNET) == 10, "the kernel's layout");
 /* Ethernet, two tags, IPv4 with options or IPv6 with some extension headers, TCP with options. */
 #define UMF_MAX_HEADERS 192u
 
-typedef struct _UMF_LAYOUT
-{
+typedef struct _UMF_LAYOUT {
     ULONG L3;       /* offset of the IP header */
     ULONG L4;       /* offset of the TCP or UDP header */
     ULONG Payload;  /* offset behind it */
@@ -161,8 +159,14 @@ static inline void UmfStore(UCHAR *P, USHORT Value)
  */
 static inline USHORT UmfPseudo(const UCHAR *Frame, const UMF_LAYOUT *Layout, ULONG L4Length)
 {
-    UCHAR Tail[8] = {(UCHAR)(L4Length >> 24), (UCHAR)(L4Length >> 16), (UCHAR)(L4Length >> 8),
-                     (UCHAR)L4Length, 0, 0, 0, Layout->Protocol};
+    UCHAR Tail[8] = {(UCHAR)(L4Length >> 24),
+                     (UCHAR)(L4Length >> 16),
+                     (UCHAR)(L4Length >> 8),
+                     (UCHAR)L4Length,
+                     0,
+                     0,
+                     0,
+                     Layout->Protocol};
     ULONG64 Sum = UmfSum(Tail, 8, 0);
 
     if (Layout->Version == 4)

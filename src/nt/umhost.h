@@ -24,11 +24,12 @@ void umn__umh_hooks_set(const struct umn_umh_hooks *hooks);
 
 /*
  * Opens the device `\Device\...` (UTF-8), sends one IRP_MJ_DEVICE_CONTROL and waits for its end.
- * METHOD_BUFFERED: `in` is copied before, `out` (room for out_len bytes) is written after. *returned
- * (may be NULL) gets the bytes written. PASSIVE_LEVEL, no lock held. Returns STATUS_OBJECT_NAME_...
- * when there is no such device, STATUS_INSUFFICIENT_RESOURCES, or what the driver answered.
+ * METHOD_BUFFERED: `in` is copied before, `out` (room for out_len bytes) is written after.
+ * *returned (may be NULL) gets the bytes written. PASSIVE_LEVEL, no lock held. Returns
+ * STATUS_OBJECT_NAME_... when there is no such device, STATUS_INSUFFICIENT_RESOURCES, or what the
+ * driver answered.
  */
-NTSTATUS umn__device_ioctl(const char *name, uint32_t code, const void *in, size_t in_len, void *out,
-                           size_t out_len, size_t *returned);
+NTSTATUS umn__device_ioctl(const char *name, uint32_t code, const void *in, size_t in_len,
+                           void *out, size_t out_len, size_t *returned);
 
 #endif

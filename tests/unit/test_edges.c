@@ -36,7 +36,7 @@ static bool injected; /* an allocation has failed: results may be refusals */
 
 static char drivers[400];
 
-/* ---- a wire with two ends ------------------------------------------------------------------------- */
+/* ---- a wire with two ends ---- */
 
 struct end {
     char id[64], guid[64];
@@ -103,8 +103,8 @@ static void send(const struct end *from, const uint8_t to[6], uint64_t count, un
     NTSTATUS status;
 
     memcpy(s.Destination, to, 6);
-    status = umn__device_ioctl(PKTIO_DEVICE, IOCTL_PKTIO_SEND, &s, sizeof s, &sent, sizeof sent,
-                               NULL);
+    status =
+        umn__device_ioctl(PKTIO_DEVICE, IOCTL_PKTIO_SEND, &s, sizeof s, &sent, sizeof sent, NULL);
     CHECK(status == STATUS_SUCCESS);
     CHECK(sent.Sent == count && sent.Failed == 0);
 }
@@ -158,7 +158,7 @@ static void traffic_main(void *arg)
                             NULL) == STATUS_NOT_FOUND);
 }
 
-/* ---- the generator ----------------------------------------------------------------------------------- */
+/* ---- the generator ---- */
 
 static const struct umn_setting generator_settings[] = {
     {.name = "GenCount", .number = 4},
@@ -198,7 +198,7 @@ static void generator_main(void *arg)
     CHECK(umn__netcfg_unbind("pktio", a.guid) == 0);
 }
 
-/* ---- runs ---------------------------------------------------------------------------------------------- */
+/* ---- runs ---- */
 
 static const struct umn_box_config plain = {.backend = UMN_BOX_EXPLORE, .driver_path = drivers};
 

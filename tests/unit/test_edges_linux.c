@@ -45,7 +45,7 @@ static bool injected;
 static char drivers[400];
 static const char *lacks; /* why the tests cannot run here */
 
-/* ---- the ends that the test holds ------------------------------------------------------------------ */
+/* ---- the ends that the test holds ---- */
 
 static int control(unsigned long code, struct ifreq *r)
 {
@@ -113,8 +113,9 @@ static size_t next(int fd)
             umn__park(umn__now() + 100000, "a frame", NULL);
             continue;
         }
-        if (n > 24 && (!memcmp(got + 10 + 12, "\x08\x00", 2) || !memcmp(got + 10 + 12, "\x88\xB5", 2) ||
-                       !memcmp(got + 10 + 12, "\x81\x00", 2)))
+        if (n > 24 &&
+            (!memcmp(got + 10 + 12, "\x08\x00", 2) || !memcmp(got + 10 + 12, "\x88\xB5", 2) ||
+             !memcmp(got + 10 + 12, "\x81\x00", 2)))
             return (size_t)n;
     }
     return 0;
@@ -157,7 +158,7 @@ static size_t tcp(uint8_t *f, size_t payload, unsigned mss)
     return 10 + 54 + payload;
 }
 
-/* ---- the box ------------------------------------------------------------------------------------------ */
+/* ---- the box ---- */
 
 static bool add_edges(const char *interface, const char *host_name, char guid[64])
 {
@@ -196,7 +197,8 @@ static void frames_main(void *arg)
     sent = tcp(f, 1000, 0);
     CHECK(write(low, f, sent) == (ssize_t)sent);
     n = next(high);
-    CHECK(n == sent && !memcmp(got + 10, f + 10, sent - 10) && got[0] == VIRTIO_NET_HDR_F_NEEDS_CSUM);
+    CHECK(n == sent && !memcmp(got + 10, f + 10, sent - 10) &&
+          got[0] == VIRTIO_NET_HDR_F_NEEDS_CSUM);
     sent = tcp(f, 60000, 1400);
     CHECK(write(low, f, sent) == (ssize_t)sent);
     n = next(high);
@@ -243,7 +245,9 @@ static void taken_main(void *arg)
     CHECK(!if_nametoindex("high0"));
 }
 
-/* ---- runs ------------------------------------------------------------------------------------------------ */
+/* ---- runs
+ * ------------------------------------------------------------------------------------------------
+ */
 
 static bool run(void (*scenario)(void *), uint64_t nth)
 {

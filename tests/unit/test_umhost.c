@@ -54,7 +54,8 @@ static bool reach(const unsigned *counter, unsigned value)
     return LOAD(*counter) >= value;
 }
 
-/* ---- watches ------------------------------------------------------------------------------------ */
+/* ---- watches ------------------------------------------------------------------------------------
+ */
 
 static struct {
     int fd;
@@ -148,7 +149,7 @@ static void explore_has_no_descriptors(void **state)
     run(UMN_BACKEND_EXPLORE, explore_main);
 }
 
-/* ---- poll routines -------------------------------------------------------------------------------- */
+/* ---- poll routines ---- */
 
 static unsigned polled;
 
@@ -179,7 +180,7 @@ static void poll_runs_while_it_has_work(void **state)
     run(UMN_BACKEND_THREADS, poll_main);
 }
 
-/* ---- messages ------------------------------------------------------------------------------------- */
+/* ---- messages ---- */
 
 static char said[600];
 static DEVICE_OBJECT *gone;
@@ -222,7 +223,7 @@ static void explain_formats_like_printf(void **state)
     umn__umh_hooks_set(NULL);
 }
 
-/* ---- IOCTLs ---------------------------------------------------------------------------------------- */
+/* ---- IOCTLs ---- */
 
 #define CODE_DOUBLE 0x0012E000u /* METHOD_BUFFERED */
 #define CODE_LATER 0x0012E004u
@@ -308,7 +309,8 @@ static void ioctl_main(void *arg)
     driver->DriverUnload = unload;
     CHECK(umn__device_ioctl(name, CODE_DOUBLE, &in, 4, &out, 4, &n) == STATUS_SUCCESS);
     CHECK(out == 42 && n == 4 && in == 21);
-    CHECK(umn__device_ioctl(name, CODE_DOUBLE, &in, 2, &out, 4, &n) == STATUS_BUFFER_TOO_SMALL && !n);
+    CHECK(umn__device_ioctl(name, CODE_DOUBLE, &in, 2, &out, 4, &n) == STATUS_BUFFER_TOO_SMALL &&
+          !n);
     CHECK(umn__device_ioctl(name, CODE_LATER, NULL, 0, text, sizeof text, &n) == STATUS_SUCCESS);
     CHECK(n == 4 && !memcmp(text, "late", 5));
     CHECK(opened == closed);
