@@ -100,6 +100,9 @@ CONF(im_pnp_09_a_veto_does_not_stop_a_surprise_removal, NULL, 0)
     CHECK_EQ(umn__pnp_surprise_remove(world_nic_instance(0)), 0);
     CHECK_LOGGED("tproto0.unbind.end", 1);
     CHECK_LOGGED("nic0.halt", 1);
+    char halted[40];
+    snprintf(halted, sizeof halted, "nic0.halt action %d", (int)NdisHaltDeviceSurpriseRemoved);
+    CHECK_LOGGED(halted, 1);
     CHECK_STR(adapter_state(world_nic_guid(0)), "");
 }
 

@@ -3,12 +3,13 @@
 #include "world.h"
 #include <stdio.h>
 
-/* ---- what the real MUX registers is seen through the library's own copy ------------------------- */
+/* ---- what the real MUX registers is seen through the library's own copy -------------------------
+ */
 #include "ndis/internal.h"
 
 static struct ndis_mdriver *mdriver_of(const char *service)
 {
-    umn_list_for_each(at, &ndis.mdrivers) {
+    umn_list_for_each (at, &ndis.mdrivers) {
         struct ndis_mdriver *d = umn_container_of(at, struct ndis_mdriver, link);
         if (!strcmp(d->service, service))
             return d;
@@ -18,7 +19,7 @@ static struct ndis_mdriver *mdriver_of(const char *service)
 
 static struct ndis_protocol *protocol_of(const char *service)
 {
-    umn_list_for_each(at, &ndis.protocols) {
+    umn_list_for_each (at, &ndis.protocols) {
         struct ndis_protocol *p = umn_container_of(at, struct ndis_protocol, link);
         if (!strcmp(p->service, service))
             return p;
@@ -35,7 +36,8 @@ CONF(im_reg_01_mux_registers_as_intermediate_driver, NULL, 0)
     CHECK(d->chars.Flags & NDIS_INTERMEDIATE_DRIVER);
     CHECK(d->intermediate);
     unsigned registrations = 0;
-    umn_list_for_each(at, &ndis.mdrivers) registrations++;
+    umn_list_for_each (at, &ndis.mdrivers)
+        registrations++;
     CHECK_EQ(registrations, 1);
     /* The handle of the later NdisIM calls: a request made with another one would be refused, so a
      * running virtual miniport proves it. */
@@ -167,12 +169,13 @@ CONF(im_reg_05_protocol_registration_statuses, NULL, 0)
     CHECK_EQ(register_protocol(p_no_name), NDIS_STATUS_BAD_CHARACTERISTICS);
 }
 
-/* ---- nothing is initialized before DriverEntry has returned ---------------------------------------- */
+/* ---- nothing is initialized before DriverEntry has returned
+ * ---------------------------------------- */
 static char sleeper_guid[64], sleeper_id[64];
 
-static void start_sleeper(void *arg)
+static void load_sleeper(void *arg)
 {
-    umn__pnp_start_device(sleeper_id, NULL);
+    umn__netcfg_load("tim0");
 }
 static void slow_characteristics(NDIS_MINIPORT_DRIVER_CHARACTERISTICS *c)
 {
@@ -194,15 +197,22 @@ CONF(im_reg_06_no_initialize_before_driver_entry_returns, NULL, 0)
     im_script.characteristics = slow_characteristics;
     im_script.after_register = ask_and_sleep;
     im_script.request_in_entry = sleeper_guid;
-    struct umn_ctx *starter = in_thread(start_sleeper, NULL);
-    CHECK(starter != NULL);
-    umn__ctx_join(starter);
+    struct umn_ctx *loader = in_thread(load_sleeper, NULL);
+    CHECK(loader != NULL);
+    settle(50);
+    int sleeping = log_count("sleeping"), slept = log_count("slept");
+    int e = umn__pnp_start_device(sleeper_id, NULL); /* both halves are there, but for the entry */
+    umn__ctx_join(loader);
     settle(200);
+    CHECK_EQ(sleeping, 1);
+    CHECK_EQ(slept, 0);
+    CHECK_EQ(e, 0);
     CHECK_LOGGED("slept", 1);
     CHECK(log_in_order("registering", "sleeping", "slept", "tim0.entry.end", "nic0.init", NULL));
 }
 
-/* ---- callbacks as soon as the protocol is registered -------------------------------------------------- */
+/* ---- callbacks as soon as the protocol is registered
+ * -------------------------------------------------- */
 CONF(im_reg_07_mux_takes_binds_inside_registration, NULL, 0)
 {
     umn__ndis_settings.eager_bind = true;
@@ -227,15 +237,23 @@ CONF(im_reg_07_binds_are_held_until_entry_returns_by_default, NULL, 0)
     CHECK(log_in_order("tproto0.entry", "slept", "tproto0.bind", NULL));
 }
 
-/* ---- required handlers ----------------------------------------------------------------------------------- */
+/* ---- required handlers
+ * ----------------------------------------------------------------------------------- */
 static unsigned which;
 static void one_missing(NDIS_MINIPORT_DRIVER_CHARACTERISTICS *c)
 {
-    void *handler[] = {&c->InitializeHandlerEx, &c->HaltHandlerEx, &c->UnloadHandler,
-                       &c->PauseHandler, &c->RestartHandler, &c->OidRequestHandler,
-                       &c->SendNetBufferListsHandler, &c->ReturnNetBufferListsHandler,
-                       &c->CancelSendHandler, &c->DevicePnPEventNotifyHandler,
-                       &c->ShutdownHandlerEx, &c->CancelOidRequestHandler};
+    void *handler[] = {&c->InitializeHandlerEx,
+                       &c->HaltHandlerEx,
+                       &c->UnloadHandler,
+                       &c->PauseHandler,
+                       &c->RestartHandler,
+                       &c->OidRequestHandler,
+                       &c->SendNetBufferListsHandler,
+                       &c->ReturnNetBufferListsHandler,
+                       &c->CancelSendHandler,
+                       &c->DevicePnPEventNotifyHandler,
+                       &c->ShutdownHandlerEx,
+                       &c->CancelOidRequestHandler};
     *(void **)handler[which] = NULL;
 }
 
