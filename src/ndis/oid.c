@@ -17,6 +17,7 @@
  *        `-- else waiting --(worker)--> calling -- PENDING --> running --(complete)--> callback
  *                `-- cancel, timeout, drain ------------------------------------> callback
  */
+#include "ndis/control.h"
 #include "ndis/data.h"
 #include "ndis/oid.h"
 
@@ -293,7 +294,7 @@ static bool in_queue(struct ndis_oid_queue *q, const struct ndis_oid_item *item)
 static NDIS_STATUS may_request(struct ndis_binding *b, const NDIS_OID_REQUEST *r,
                                const char *function)
 {
-    umn__check_irql(UMN_DISPATCH, function);
+    ndis__entry_ok(UMN_DISPATCH, function);
     if (!ndis__quick(b, NDIS_KIND_BINDING, function) ||
         __atomic_load_n(&b->close_called, __ATOMIC_RELAXED))
         return NDIS_STATUS_CLOSING;
@@ -354,7 +355,7 @@ void NTAPI NdisCancelOidRequest(NDIS_HANDLE NdisBindingHandle, PVOID RequestId)
     struct umn_list done;
     bool running;
 
-    umn__check_irql(UMN_DISPATCH, "NdisCancelOidRequest");
+    ndis__entry_ok(UMN_DISPATCH, "NdisCancelOidRequest");
     if (!ndis__quick(b, NDIS_KIND_BINDING, "NdisCancelOidRequest"))
         return;
     q = &b->adapter->oid;
@@ -424,7 +425,7 @@ void NTAPI NdisMOidRequestComplete(NDIS_HANDLE MiniportAdapterHandle, PNDIS_OID_
     struct ndis_oid_item *item;
     struct ndis_oid_queue *q;
 
-    umn__check_irql(UMN_DISPATCH, "NdisMOidRequestComplete");
+    ndis__entry_ok(UMN_DISPATCH, "NdisMOidRequestComplete");
     if (!ndis__quick(a, NDIS_KIND_ADAPTER, "NdisMOidRequestComplete"))
         return;
     if (bad_status(a, Status, "NdisMOidRequestComplete"))

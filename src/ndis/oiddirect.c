@@ -4,12 +4,13 @@
  * miniport without putting them in order (IM-OID-02), and the clones of requests that intermediate
  * drivers pass on. No lock; <= DISPATCH_LEVEL.
  */
+#include "ndis/control.h"
 #include "ndis/data.h"
 #include "ndis/oid.h"
 
 static NDIS_STATUS may_request(struct ndis_binding *b, const char *function)
 {
-    umn__check_irql(UMN_DISPATCH, function);
+    ndis__entry_ok(UMN_DISPATCH, function);
     if (!ndis__quick(b, NDIS_KIND_BINDING, function) ||
         __atomic_load_n(&b->close_called, __ATOMIC_RELAXED))
         return NDIS_STATUS_CLOSING;
@@ -54,7 +55,7 @@ void NTAPI NdisMDirectOidRequestComplete(NDIS_HANDLE MiniportAdapterHandle,
     struct ndis_adapter *a = MiniportAdapterHandle;
     struct ndis_binding *b = item->binding;
 
-    umn__check_irql(UMN_DISPATCH, "NdisMDirectOidRequestComplete");
+    ndis__entry_ok(UMN_DISPATCH, "NdisMDirectOidRequestComplete");
     if (!ndis__quick(a, NDIS_KIND_ADAPTER, "NdisMDirectOidRequestComplete"))
         return;
     if (item->adapter != a || item->below != OidRequest || Status == NDIS_STATUS_PENDING) {
@@ -80,7 +81,7 @@ void NTAPI NdisCancelDirectOidRequest(NDIS_HANDLE NdisBindingHandle, PVOID Reque
     struct ndis_binding *b = NdisBindingHandle;
     struct ndis_adapter *a;
 
-    umn__check_irql(UMN_DISPATCH, "NdisCancelDirectOidRequest");
+    ndis__entry_ok(UMN_DISPATCH, "NdisCancelDirectOidRequest");
     if (!ndis__quick(b, NDIS_KIND_BINDING, "NdisCancelDirectOidRequest"))
         return;
     a = b->adapter;

@@ -4,6 +4,7 @@
  * names, cancellation. A send is inside binding->tx_gate while the miniport runs and counted in
  * binding->tx_out until its completion is on its way up. Batches all the way; no lock. <= DISPATCH.
  */
+#include "ndis/control.h"
 #include "ndis/data.h"
 
 static NDIS_COLD void NTAPI foreign_source(struct ndis_binding *b, NET_BUFFER_LIST *nbl)
@@ -153,7 +154,7 @@ void NTAPI NdisCancelSendNetBufferLists(NDIS_HANDLE NdisBindingHandle, PVOID Can
     struct ndis_adapter *a;
     unsigned slot;
 
-    umn__check_irql(UMN_DISPATCH, "NdisCancelSendNetBufferLists");
+    ndis__entry_ok(UMN_DISPATCH, "NdisCancelSendNetBufferLists");
     if (!ndis__quick(b, NDIS_KIND_BINDING, "NdisCancelSendNetBufferLists"))
         return;
     a = b->adapter;
