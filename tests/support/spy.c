@@ -53,6 +53,7 @@ static NDIS_STATUS NTAPI SpyRequest(NDIS_HANDLE driver, PNDIS_STRING name, NDIS_
     struct spy_request *r = &spy.request[spy.requests < SPY_MAX ? spy.requests : SPY_MAX - 1];
     char text[80];
     spy.requests++;
+    spy.locked += umn__locks_held() != 0;
     r->driver = driver;
     r->length = name->Length;
     memcpy(r->name, name->Buffer, name->Length < sizeof r->name ? name->Length : sizeof r->name);
@@ -71,6 +72,7 @@ static NDIS_STATUS NTAPI SpyCancel(NDIS_HANDLE driver, PNDIS_STRING name)
 {
     char text[80];
     spy.cancels++;
+    spy.locked += umn__locks_held() != 0;
     text_of(name, text);
     NDIS_STATUS status = NdisIMCancelInitializeDeviceInstance(driver, name);
     log_event("mux.cancel %s %08x", text, (unsigned)status);
@@ -81,6 +83,7 @@ static NDIS_STATUS NTAPI SpyDeinit(NDIS_HANDLE handle)
 {
     char name[80];
     spy.deinits++;
+    spy.locked += umn__locks_held() != 0;
     snprintf(name, sizeof name, "%s", name_of(handle));
     log_event("mux.deinit %s", name);
     NDIS_STATUS status = NdisIMDeInitializeDeviceInstance(handle);
@@ -90,6 +93,7 @@ static NDIS_STATUS NTAPI SpyDeinit(NDIS_HANDLE handle)
 
 static VOID NTAPI SpyReEnumerate(NDIS_HANDLE handle)
 {
+    spy.locked += umn__locks_held() != 0;
     log_event("mux.reenumerate");
     NdisReEnumerateProtocolBindings(handle);
 }
@@ -113,6 +117,7 @@ static NDIS_STATUS NTAPI SpyOpen(NDIS_HANDLE driver, NDIS_HANDLE context, PNDIS_
 {
     char text[80];
     spy.opens++;
+    spy.locked += umn__locks_held() != 0;
     log_event("mux.open %s", text_of(p->AdapterName, text));
     NDIS_STATUS status = spy.fail_open;
     if (spy.pended_open != NDIS_STATUS_SUCCESS)
@@ -129,6 +134,7 @@ static NDIS_STATUS NTAPI SpyClose(NDIS_HANDLE handle)
     struct ndis_binding *b = handle;
     void *context = b->context;
     spy.closes++;
+    spy.locked += umn__locks_held() != 0;
     spy.close_ctx = self_id();
     log_event("mux.close filter %x multicast %u in %s", b->packet_filter, b->multicast_count,
               b->adapter->name);
@@ -144,6 +150,7 @@ static NDIS_STATUS NTAPI SpyClose(NDIS_HANDLE handle)
 static NDIS_STATUS NTAPI SpyOid(NDIS_HANDLE handle, PNDIS_OID_REQUEST r)
 {
     spy.oids++;
+    spy.locked += umn__locks_held() != 0;
     if (r->RequestType == NdisRequestQueryInformation)
         spy.queries++;
     log_event("mux.oid %d %08x", (int)r->RequestType, r->DATA.QUERY_INFORMATION.Oid);

@@ -31,6 +31,7 @@ struct spy_request {
 };
 struct spy {
     unsigned requests, cancels, deinits, opens, closes, oids, queries, completes;
+    unsigned locked; /* of all watched calls: made with a spin lock held */
     unsigned failed_inits; /* MiniportInitializeEx in which the armed allocation failed */
     uint32_t unbind_ctx, close_ctx; /* contexts of the last unbind and the last close */
     NDIS_STATUS pended_open;        /* script, not 0: the open pends and ends with this */
