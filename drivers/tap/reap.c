@@ -7,9 +7,9 @@
  */
 #include "tap.h"
 
-#define BURST 1000000 /* 100 ms in units of interrupt time: two unbinds closer than that are one   \
-                       */
-#define ROUND 256     /* interfaces of one request */
+/* 100 ms in units of interrupt time: two unbinds closer than that belong to one burst. */
+#define BURST 1000000
+#define ROUND 256 /* interfaces of one request */
 
 static IO_WORKITEM_ROUTINE ReapRun;
 
