@@ -91,6 +91,11 @@ int cmd_help(struct out *o, struct args *a);
 /* Name, {GUID}, \Device\{GUID}, instance id -> instance id and guid (64 bytes each). Refuses with
  * the names there are. */
 int name_resolve(struct out *o, const char *name, char *instance_id, char *guid);
+/* The same for many, with one look at the devices; stops at the first that is not one's name. */
+struct name_ids {
+    char instance_id[64], guid[64];
+};
+int names_resolve(struct out *o, char *const *name, size_t count, struct name_ids *ids);
 /* Friendly name of a device, "" if it has none; 128 bytes. */
 void name_of(const char *instance_id, char *name);
 

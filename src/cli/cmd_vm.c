@@ -118,20 +118,26 @@ int cmd_vm_add(struct out *o, struct args *a)
 
 int cmd_vm_remove(struct out *o, struct args *a)
 {
-    char id[64], guid[64];
-    int status = arg_rest(o, a, 64);
+    int status = arg_rest(o, a, COUNT_MAX);
     if (status)
         return status;
     if (!a->count)
         return out_fail(o, 2, "which? umndis vm remove NAME...");
-    for (int i = 0; i < a->count; i++)
-        if ((status = name_resolve(o, a->word[i], id, guid)))
-            return status;
-    for (int i = 0; i < a->count; i++) {
-        if (name_resolve(o, a->word[i], id, guid))
-            continue;
-        if (umn__netcfg_remove_vm(id))
-            status = out_fail(o, 1, "%s: %s", a->word[i], umn_last_error());
+    size_t count = (size_t)a->count;
+    struct name_ids *ids = plat_alloc(count * sizeof *ids);
+    const char **id = plat_alloc(count * sizeof *id);
+    if (!ids || !id)
+        status = out_fail(o, 1, "out of memory");
+    if (!status)
+        status = names_resolve(o, a->word, count, ids);
+    for (size_t i = 0; !status && i < count; i++)
+        id[i] = ids[i].instance_id;
+    if (!status) {
+        int e = umn__netcfg_remove_vms(id, count);
+        if (e)
+            status = out_fail(o, 1, "%s", e == UMN_ENOMEM ? "out of memory" : umn_last_error());
     }
+    plat_free(ids);
+    plat_free(id);
     return status;
 }

@@ -22,7 +22,6 @@
 #include "plat/plat.h"
 
 #define REQUEST_MAX (1u << 20)
-#define WORDS_MAX 512
 
 static bool stopping;
 
@@ -139,12 +138,17 @@ bool control_write(int fd, const void *from, size_t n)
     return true;
 }
 
-static int split(char *text, size_t size, char **word)
+/* The words of a request, which ends with a zero; NULL: no memory. */
+static char **split(char *text, size_t size, int *count)
 {
-    int count = 0;
-    for (size_t at = 0; at < size && count < WORDS_MAX; at += strlen(text + at) + 1)
-        word[count++] = text + at;
-    return count;
+    size_t words = 0;
+    for (size_t i = 0; i <= size; i++)
+        words += !text[i];
+    char **word = plat_alloc(words * sizeof *word);
+    *count = 0;
+    for (size_t at = 0; word && at < size; at += strlen(text + at) + 1)
+        word[(*count)++] = text + at;
+    return word;
 }
 
 static void answer(int fd, struct out *o, int status)
@@ -164,17 +168,21 @@ static void serve_one(int fd)
     struct out o = {0};
     int status = 2;
     char *text = NULL;
-    char *word[WORDS_MAX];
+    char **word = NULL;
+    int count;
     if (!control_read(fd, &size, sizeof size))
         return; /* somebody only asked whether we are here */
     if (size == 0 || size > REQUEST_MAX || !(text = plat_alloc(size + 1u)) ||
         !control_read(fd, text, size)) {
         out_fail(&o, 2, "the request is malformed: %u bytes, expected 1 to %u", size, REQUEST_MAX);
+    } else if (!(word = split(text, size, &count))) {
+        status = out_fail(&o, 1, "out of memory");
     } else {
-        struct args a = {word, split(text, size, word)};
+        struct args a = {word, count};
         status = command_run(&o, &a, true);
     }
     answer(fd, &o, status);
+    plat_free(word);
     plat_free(text);
     out_free(&o);
 }

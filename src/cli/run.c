@@ -63,8 +63,9 @@ static void body(void *arg)
     run.status = setup_build(run.o, &run.setup);
     if (run.o->error_length) {
         fputs(run.o->error, stderr);
-        run.o->error_length = 0;
-        run.o->error[0] = 0;
+        plat_free(run.o->error);
+        run.o->error = NULL;
+        run.o->error_length = run.o->error_room = 0;
     }
     /* A box whose registry has a broken device still runs the others. */
     if (run.status && !run.setup.existing)
@@ -153,15 +154,16 @@ int cmd_run(struct out *o, struct args *a)
         status = out_fail(o, 1, "%s", umn_last_error());
     } else {
         int e = umn_box_run(body, NULL);
+        unsigned reports = umn__report_count();
         status = run.status;
+        umn_box_destroy(); /* before a word is kept: it counts what is left of the memory */
         if (e == UMN_EREPORT)
-            status = out_fail(o, 1, "the box stopped with %u report%s (above)", umn__report_count(),
-                              umn__report_count() == 1 ? "" : "s");
+            status = out_fail(o, 1, "the box stopped with %u report%s (above)", reports,
+                              reports == 1 ? "" : "s");
         else if (e)
             status = out_fail(o, 1, "%s", umn_last_error());
         else if (!status && !run.quiet)
             out_text(o, "box '%s' stopped cleanly\n", run.name);
-        umn_box_destroy();
     }
     control_close(run.name, run.listen_fd);
     close(run.signal_fd);

@@ -21,27 +21,26 @@ static int service(struct out *o, const char *name, const char *kind)
     return 0;
 }
 
+/* All in one transaction: it is checked once against what exists, and the MUX is told once. */
 static int add_vms(struct out *o, const struct setup *s, const char *lower_guid, unsigned from)
 {
-    struct umn_vm_desc desc[256];
-    char name[256][32];
-    unsigned left = s->vms;
-    while (left) {
-        unsigned n = left < 256 ? left : 256;
-        memset(desc, 0, sizeof desc);
-        for (unsigned i = 0; i < n; i++) {
-            snprintf(name[i], sizeof name[i], "vm%u", from + i + 1);
-            desc[i].service = "mux";
-            desc[i].lower_guid = lower_guid;
-            desc[i].name = name[i];
-            desc[i].upper = strcmp(s->upper, "none") ? s->upper : NULL;
-        }
-        if (umn__netcfg_add_vms(desc, n))
-            return out_fail(o, 1, "virtual miniports: %s", umn_last_error());
-        from += n;
-        left -= n;
+    struct umn_vm_desc *desc = plat_alloc((s->vms + 1) * sizeof *desc);
+    char(*name)[32] = plat_alloc((s->vms + 1) * sizeof *name);
+    int e = desc && name ? 0 : UMN_ENOMEM;
+    for (unsigned i = 0; !e && i < s->vms; i++) {
+        snprintf(name[i], sizeof name[i], "vm%u", from + i + 1);
+        desc[i].service = "mux";
+        desc[i].lower_guid = lower_guid;
+        desc[i].name = name[i];
+        desc[i].upper = strcmp(s->upper, "none") ? s->upper : NULL;
     }
-    return 0;
+    if (!e)
+        e = umn__netcfg_add_vms(desc, s->vms);
+    plat_free(desc);
+    plat_free(name);
+    return e ? out_fail(o, 1, "virtual miniports: %s",
+                        e == UMN_ENOMEM ? "out of memory" : umn_last_error())
+             : 0;
 }
 
 static int lower(struct out *o, const struct setup *s, const char *driver, const char *name,

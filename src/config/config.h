@@ -165,6 +165,12 @@ struct umn_vm_desc {
 int umn__netcfg_add_vm(const struct umn_vm_desc *desc, char *instance_id, char *guid);
 /* Takes the name off UpperBindings, removes the device and its keys. */
 int umn__netcfg_remove_vm(const char *instance_id);
+/*
+ * The same for many, with one transaction and one reconfigure; one that is named twice is removed
+ * once. Nothing is done if one is unknown or no virtual miniport. A device that refuses its removal
+ * stays, the others go; the first refusal is the answer.
+ */
+int umn__netcfg_remove_vms(const char *const *instance_ids, size_t count);
 /* Adds many at once in one transaction and one reconfigure; all or nothing. */
 int umn__netcfg_add_vms(const struct umn_vm_desc *desc, size_t count);
 

@@ -6,7 +6,8 @@
  *   rootbus.c   the bus driver whose children are the devices of Enum\ROOT\NET
  *   device.c    the device tree: records, one operation at a time on each
  *   pnp.c       the operations and their IRPs
- *   netcfg.c    services, lower adapters, bindings        netvm.c  virtual miniports
+ *   netcfg.c    services, lower adapters, bindings
+ *   netvm.c     new virtual miniports                     netgone.c  their removal
  */
 #ifndef UMN_CONFIG_INTERNAL_H
 #define UMN_CONFIG_INTERNAL_H
@@ -122,8 +123,10 @@ struct cfg_list {
     struct cfg_list *next;
     char key[CFG_KEY_MAX];
     const char *name; /* of the value: a literal */
-    char **item;      /* each plat_alloc'd */
+    char **item;      /* each plat_alloc'd; NULL: taken out since the list was read */
     size_t count, room;
+    size_t *slot; /* index: open addressing, item number + 1; made by the first look-up */
+    size_t slots; /* a power of two, or 0 */
     bool dirty;
 };
 struct cfg_lists {
@@ -132,7 +135,7 @@ struct cfg_lists {
 /* The list (missing: empty), read inside the caller's transaction. NULL and *error. */
 struct cfg_list *cfg__list_open(struct cfg_lists *lists, const char *key, const char *name,
                                 int *error);
-bool cfg__list_has(const struct cfg_list *list, const char *item); /* without case */
+bool cfg__list_has(struct cfg_list *list, const char *item); /* without case */
 int cfg__list_add(struct cfg_lists *lists, const char *key, const char *name, const char *item);
 /* add without looking whether it is there: for names that are new. */
 int cfg__list_append(struct cfg_lists *lists, const char *key, const char *name, const char *item);
@@ -157,6 +160,18 @@ int cfg__unlink_all(struct cfg_lists *lists, const char *guid, const char *drive
 int cfg__rebind(const char *protocol);
 /* Value of a driver key that is text, or NULL with *error 0 if there is none. plat_alloc'd. */
 char *cfg__setting_text(const char *key, const char *name, int *error);
+
+/* ---- netgone.c for netvm.c ------------------------------------------------------------------- */
+typedef int cfg_list_edit(struct cfg_lists *lists, const char *key, const char *name,
+                          const char *item);
+/* Edits UpperBindings of the service's binding to the lower adapter for one virtual miniport. */
+int cfg__vm_list(struct cfg_lists *lists, cfg_list_edit *edit, const char *service,
+                 const char *lower, const char *guid);
+/* Off the lists (lower may be NULL), keys away: inside a transaction, the device claimed. */
+int cfg__vm_delete_keys(struct cfg_lists *lists, const char *id, const char *guid,
+                        const char *service, const char *lower);
+/* The driver reads its lists again. A driver that is not loaded, or does not care, is fine. */
+int cfg__vm_reconfigure(const char *service);
 
 /* ---- pnp.c ----------------------------------------------------------------------------------- */
 bool cfg__pnp_running(void);

@@ -7,7 +7,7 @@
 #include "nt/nt.h"
 #include "plat/plat.h"
 
-static size_t hash_of(const char *word)
+size_t cfg__name_hash(const char *word)
 {
     uint64_t h = 14695981039346656037u; /* FNV-1a */
 
@@ -19,7 +19,7 @@ static size_t hash_of(const char *word)
 /* Where word is or would be. There is always a free slot. */
 static char **slot_of(const struct cfg_names *set, const char *word)
 {
-    size_t i = hash_of(word) & (set->room - 1);
+    size_t i = cfg__name_hash(word) & (set->room - 1);
 
     while (set->slot[i] && umn__stricmp(set->slot[i], word) != 0)
         i = (i + 1) & (set->room - 1);

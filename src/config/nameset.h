@@ -13,5 +13,7 @@ struct cfg_names {
 /* Copies word into the set. *there (may be NULL): it was in it. UMN_ENOMEM. */
 int cfg__names_add(struct cfg_names *set, const char *word, bool *there);
 void cfg__names_free(struct cfg_names *set);
+/* Equal for words that differ in case only. */
+size_t cfg__name_hash(const char *word);
 
 #endif

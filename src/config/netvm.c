@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Virtual miniports: keys of many in one transaction, then the driver is told once and the devices
- * are started. Everything is checked before anything is written, against one scan of what exists.
- * No lock of its own; the registry transaction covers check and write. PASSIVE_LEVEL.
+ * New virtual miniports: keys of many in one transaction, then the driver is told once and the
+ * devices are started. Everything is checked before anything is written, against one scan of what
+ * exists. No lock of its own; the registry transaction covers check and write. PASSIVE_LEVEL.
  *
  * The driver key of a virtual miniport: HostName (what Linux shows), NetworkAddress (12 hex
  * digits), VlanId ("0".."4094"), MuxMode, LowerAdapter ({GUID}), and the settings given.
@@ -267,20 +267,6 @@ static int check_all(struct batch *b)
 
 /* ---- keys ------------------------------------------------------------------------------------ */
 
-static int upper_bindings(struct cfg_lists *lists, bool add, const char *service, const char *lower,
-                          const char *guid)
-{
-    char key[CFG_KEY_MAX], name[CFG_ID_MAX];
-    int error = cfg__format(key, sizeof key, UMN_KEY_SERVICES "\\%s\\Parameters\\Adapters\\%s",
-                            service, lower);
-
-    snprintf(name, sizeof name, "\\Device\\%s", guid);
-    if (error)
-        return error;
-    return add ? cfg__list_append(lists, key, "UpperBindings", name)
-               : cfg__list_remove(lists, key, "UpperBindings", name);
-}
-
 static int write_settings(const struct vm *vm, const char *key)
 {
     const struct umn_vm_desc *desc = vm->desc;
@@ -326,7 +312,8 @@ static int write_one(struct batch *b, struct vm *vm)
     if (!error)
         error = write_settings(vm, key);
     if (!error)
-        error = upper_bindings(&b->lists, true, desc->service, desc->lower_guid, vm->guid);
+        error =
+            cfg__vm_list(&b->lists, cfg__list_append, desc->service, desc->lower_guid, vm->guid);
     if (!error && desc->upper)
         error = cfg__link_new(&b->lists, desc->upper, vm->guid, key, vm->name);
     if (!error && desc->upper)
@@ -355,37 +342,7 @@ static int write_all(struct batch *b)
     return error;
 }
 
-/* Off the lists, keys away: inside a transaction, the devices claimed. */
-static int delete_keys(struct cfg_lists *lists, const char *id, const char *guid,
-                       const char *service, const char *lower)
-{
-    char key[CFG_KEY_MAX];
-    int error = umn__pnp_driver_key(id, key);
-
-    if (!error)
-        error = cfg__unlink_all(lists, guid, key);
-    if (!error && lower)
-        error = upper_bindings(lists, false, service, lower, guid);
-    return error ? error : cfg__delete_device_keys(id);
-}
-
 /* ---- drivers --------------------------------------------------------------------------------- */
-
-/* The driver reads its lists again. A driver that is not loaded, or does not care, is fine. */
-static int reconfigure(const char *service)
-{
-    NDIS_STATUS status = NDIS_STATUS_SUCCESS;
-    int error = cfg__pnp_running() ? umn__ndis_reconfigure(service, NULL, NULL, 0, &status) : 0;
-
-    if (error == UMN_ENOENT)
-        return 0;
-    if (error || status == NDIS_STATUS_SUCCESS || status == NDIS_STATUS_NOT_SUPPORTED)
-        return error;
-    return umn__refuse(status == NDIS_STATUS_RESOURCES ? UMN_ENOMEM : UMN_EDRIVER,
-                       "service %s: the driver refused the new list of virtual miniports with "
-                       "0x%08x",
-                       service, (unsigned)status);
-}
 
 /* Runs f on each different service (upper: protocol above) of the batch. */
 static int each_service(struct batch *b, bool upper, int (*f)(const char *))
@@ -408,7 +365,7 @@ static int bring_up(struct batch *b)
     int error = each_service(b, true, cfg__rebind);
 
     if (!error)
-        error = each_service(b, false, reconfigure);
+        error = each_service(b, false, cfg__vm_reconfigure);
     for (size_t i = 0; i < b->count && !error; i++) {
         error = umn__pnp_start_device(b->vm[i].id, NULL);
         b->vm[i].started = !error;
@@ -435,7 +392,8 @@ static void take_down(struct batch *b)
         for (size_t i = 0; i < b->count && !error; i++) {
             const struct umn_vm_desc *d = b->vm[i].desc;
 
-            error = delete_keys(&b->lists, b->vm[i].id, b->vm[i].guid, d->service, d->lower_guid);
+            error = cfg__vm_delete_keys(&b->lists, b->vm[i].id, b->vm[i].guid, d->service,
+                                        d->lower_guid);
         }
         if (!error)
             error = cfg__lists_flush(&b->lists);
@@ -447,7 +405,7 @@ static void take_down(struct batch *b)
     }
     for (size_t i = 0; i < b->count; i++)
         cfg__pnp_unclaim(b->vm[i].claim, error == 0);
-    each_service(b, false, reconfigure);
+    each_service(b, false, cfg__vm_reconfigure);
     each_service(b, true, cfg__rebind);
     if (error)
         plat_log(1, "virtual miniports that could not be started are left in the registry: %s",
@@ -500,72 +458,4 @@ int umn__netcfg_add_vm(const struct umn_vm_desc *desc, char *instance_id, char *
 int umn__netcfg_add_vms(const struct umn_vm_desc *desc, size_t count)
 {
     return add(desc, count, NULL, NULL);
-}
-
-static int delete_vm(const char *id, const char *guid, const char *service, const char *lower)
-{
-    struct cfg_lists lists = {0};
-    struct cfg_device *claim;
-    int error = cfg__pnp_claim(id, &claim);
-
-    if (error)
-        return error;
-    error = umn__reg_begin();
-    if (error) {
-        cfg__pnp_unclaim(claim, false);
-        return error;
-    }
-    error = delete_keys(&lists, id, guid, service, lower);
-    if (!error)
-        error = cfg__lists_flush(&lists);
-    cfg__lists_free(&lists);
-    if (error)
-        umn__reg_rollback();
-    else
-        error = umn__reg_commit();
-    cfg__pnp_unclaim(claim, error == 0);
-    return error;
-}
-
-/*
- * The device goes first (its halt comes through PnP), then name and keys in one transaction, so
- * that a kill between the two leaves a virtual miniport that starts again next time, not half of
- * one.
- */
-static int remove_vm(const char *id, const struct cfg_device_keys *keys, const char *lower)
-{
-    bool was_started = cfg__device_started(id);
-    int error = cfg__pnp_running() ? umn__pnp_remove_device(id) : 0;
-
-    if (error)
-        return error;
-    error = delete_vm(id, keys->guid, keys->service, lower);
-    if (error) {
-        if (was_started)
-            umn__pnp_start_device(id, NULL);
-        return error;
-    }
-    reconfigure(keys->service); /* so that the driver forgets the name; it is gone in any case */
-    return 0;
-}
-
-int umn__netcfg_remove_vm(const char *instance_id)
-{
-    struct cfg_device_keys keys;
-    char key[CFG_KEY_MAX], *lower = NULL;
-    int error = cfg__device_keys(instance_id, &keys);
-
-    if (error)
-        return error;
-    if (!(keys.characteristics & CFG_NCF_VIRTUAL))
-        error = umn__refuse(UMN_EINVAL, "device %s: not a virtual miniport", instance_id);
-    if (!error)
-        error = umn__pnp_driver_key(instance_id, key);
-    if (!error)
-        lower = cfg__setting_text(key, "LowerAdapter", &error);
-    if (!error)
-        error = remove_vm(instance_id, &keys, lower);
-    plat_free(lower);
-    cfg__device_keys_free(&keys);
-    return error;
 }

@@ -271,6 +271,29 @@ static void a_virtual_miniport_gets_its_keys(void **state)
     assert_false(umn__reg_key_exists(adapters));
 }
 
+static void many_virtual_miniports_go_at_once(void **state)
+{
+    static const char *const gone[] = {"ROOT\\NET\\0004", "ROOT\\NET\\0001", "root\\net\\0004"};
+    static const char *const unknown[] = {"ROOT\\NET\\0002", "ROOT\\NET\\0009"};
+    struct umn_vm_desc desc[4] = {a_vm(), a_vm(), a_vm(), a_vm()};
+    const char *const real[] = {"ROOT\\NET\\0002", lower_id};
+    char key[256], guid[2][64], text[256];
+
+    OK(prepare());
+    OK(umn__netcfg_add_vms(desc, 4));
+    OK(umn__pnp_guid("ROOT\\NET\\0002", guid[0]));
+    OK(umn__pnp_guid("ROOT\\NET\\0003", guid[1]));
+    REFUSED(umn__netcfg_remove_vms(unknown, 2), UMN_ENOENT, "0009");
+    REFUSED(umn__netcfg_remove_vms(real, 2), UMN_EINVAL, "not a virtual");
+    OK(umn__netcfg_remove_vms(gone, 3));
+    snprintf(key, sizeof key, UMN_KEY_SERVICES "\\mux\\Parameters\\Adapters\\%s", lower);
+    snprintf(text, sizeof text, "\\Device\\%s,\\Device\\%s", guid[0], guid[1]);
+    assert_string_equal(list(key, "UpperBindings"), text);
+    assert_string_equal(list(UMN_KEY_SERVICES "\\tap\\Linkage", "Bind"), text);
+    assert_false(umn__reg_key_exists(UMN_KEY_ENUM "\\ROOT\\NET\\0004"));
+    OK(umn__netcfg_remove_vms(NULL, 0));
+}
+
 static void wrong_virtual_miniports_are_refused(void **state)
 {
     static const char *const bad_macs[] = {"",
@@ -381,13 +404,14 @@ static void thousands_at_once(void **state)
 /* Every operation once; what failed has changed nothing. */
 static int offline_scenario(bool *changed)
 {
+    static const char *const pair[] = {"ROOT\\NET\\0003", "ROOT\\NET\\0002"};
     struct umn_vm_desc desc[3] = {a_vm(), a_vm(), a_vm()};
     char id[64], guid[64], *before = NULL, *after;
     size_t before_size, after_size;
     int error = 0;
 
     desc[0].mac = "02:00:00:00:00:01";
-    for (int step = 0; step < 5 && !error; step++) {
+    for (int step = 0; step < 6 && !error; step++) {
         plat_alloc_forgive(true);
         before = dump(&before_size);
         plat_alloc_forgive(false);
@@ -395,7 +419,8 @@ static int offline_scenario(bool *changed)
                 : step == 1 ? umn__netcfg_add_vms(desc + 1, 2)
                 : step == 2 ? umn__netcfg_unbind("tap", guid)
                 : step == 3 ? umn__netcfg_bind("tap", guid)
-                            : umn__netcfg_remove_vm(id);
+                : step == 4 ? umn__netcfg_remove_vm(id)
+                            : umn__netcfg_remove_vms(pair, 2);
         plat_alloc_forgive(true);
         after = dump(&after_size);
         plat_alloc_forgive(false);
@@ -433,7 +458,7 @@ static void failing_memory_changes_nothing(void **state)
 
 /* ---- on a running box ------------------------------------------------------------------------ */
 
-static int adds, fail_add_at;
+static int adds, fail_add_at, removals, veto_at;
 
 struct extension {
     DEVICE_OBJECT *next;
@@ -445,6 +470,11 @@ static NTSTATUS NTAPI DevPnp(DEVICE_OBJECT *Device, IRP *Irp)
     struct extension *Extension = Device->DeviceExtension;
     NTSTATUS Status;
 
+    if (Minor == IRP_MN_QUERY_REMOVE_DEVICE && ++removals == veto_at) {
+        Irp->IoStatus.Status = STATUS_DEVICE_BUSY;
+        IoCompleteRequest(Irp, IO_NO_INCREMENT);
+        return STATUS_DEVICE_BUSY;
+    }
     Irp->IoStatus.Status = STATUS_SUCCESS;
     IoSkipCurrentIrpStackLocation(Irp);
     Status = IoCallDriver(Extension->next, Irp);
@@ -513,7 +543,7 @@ static int run_box(void (*fn)(void *))
     int error;
 
     *failure = 0;
-    adds = fail_add_at = 0;
+    adds = fail_add_at = removals = veto_at = 0;
     error = umn_box_create(&config);
     if (error)
         return error;
@@ -524,6 +554,7 @@ static int run_box(void (*fn)(void *))
 
 static void running_box(void *arg)
 {
+    static const char *const three[] = {"ROOT\\NET\\0001", "ROOT\\NET\\0002", "ROOT\\NET\\0003"};
     struct umn_vm_desc desc[3] = {a_vm(), a_vm(), a_vm()};
     char id[64], guid[64], id2[64], guid2[64], *before, *after;
     size_t before_size, after_size;
@@ -550,6 +581,14 @@ static void running_box(void *arg)
     CHECK(started() == 0);
     CHECK(umn__netcfg_add_vms(desc, 3) == 0);
     CHECK(started() == 3);
+    /* the second of three refuses to go: the others do not wait for it */
+    veto_at = removals + 2;
+    CHECK(umn__netcfg_remove_vms(three, 3) == UMN_EBUSY);
+    CHECK(strstr(umn_last_error(), three[1]) != NULL);
+    CHECK(started() == 1);
+    CHECK(umn__reg_key_exists(UMN_KEY_ENUM "\\ROOT\\NET\\0002"));
+    CHECK(!umn__reg_key_exists(UMN_KEY_ENUM "\\ROOT\\NET\\0003"));
+    CHECK(umn__netcfg_remove_vm(three[1]) == 0);
 }
 
 static void on_a_running_box(void **state)
@@ -568,8 +607,10 @@ static void life_box(void *arg)
         return;
     if (umn__netcfg_add_vms(desc, 2) == 0)
         CHECK(started() == 3 || plat_alloc_failed());
-    if (umn__netcfg_add_vm(desc, id, guid) == 0)
-        umn__netcfg_remove_vm(id);
+    if (umn__netcfg_add_vm(desc, id, guid) == 0) {
+        const char *both[] = {id, "ROOT\\NET\\0001"};
+        umn__netcfg_remove_vms(both, 2);
+    }
     umn__netcfg_remove_adapter(lower_id);
 }
 
@@ -610,6 +651,7 @@ int main(void)
         OFFLINE(services_get_their_keys),
         OFFLINE(adapters_and_bindings_get_their_keys),
         OFFLINE(a_virtual_miniport_gets_its_keys),
+        OFFLINE(many_virtual_miniports_go_at_once),
         OFFLINE(wrong_virtual_miniports_are_refused),
         OFFLINE(thousands_at_once),
         OFFLINE(failing_memory_changes_nothing),
