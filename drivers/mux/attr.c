@@ -4,7 +4,7 @@
  * lower adapter said (IM-INI-02, -06, -07, -11), and its current offload configuration, which is its own:
  * several virtual miniports share one NIC, so none of them switches the NIC's offloads (IM-OFF-03).
  */
-#include "mux.h"
+#include "path.h"
 
 const NDIS_OID MuxSupportedOids[] = {
     OID_GEN_SUPPORTED_LIST,

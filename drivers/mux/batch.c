@@ -4,7 +4,7 @@
  * the order of arrival. A batch lives on the stack of whoever classifies; the buckets are filled under
  * the read side of TableLock and delivered after it has been released. <= DISPATCH_LEVEL.
  */
-#include "mux.h"
+#include "path.h"
 
 /* Makes an empty batch; the buckets themselves are written when used. DISPATCH_LEVEL, TableLock held. */
 VOID BatchInit(MUX_BATCH *Batch)

@@ -3,7 +3,7 @@
  * Sends that are done: completions from below, given back to the virtual miniports that sent them, in runs
  * of one virtual miniport. <= DISPATCH_LEVEL, no lock.
  */
-#include "mux.h"
+#include "path.h"
 
 /* Completes Done upward and lets go of it. The virtual miniport may be gone on return (IM-SND-03). */
 VOID TxComplete(MUX_VM *Vm, MUX_QUEUE *Done, ULONG Flags)

@@ -4,7 +4,7 @@
  * Every value is untrusted: one that cannot be used is logged and the default stands. No state but the
  * MUX_VM under construction; PASSIVE_LEVEL.
  */
-#include "mux.h"
+#include "path.h"
 
 static WCHAR ConfigUpper(WCHAR c)
 {

@@ -10,7 +10,7 @@
  * served, and starts over if something changed meanwhile. Mux.Lock guards the fields; the owner alone
  * touches Wanted, List, Stage. PASSIVE_LEVEL or DISPATCH_LEVEL.
  */
-#include "mux.h"
+#include "path.h"
 
 #define FILTER_LIST_LIMIT 1024 /* entries of the union, however many the adapter claims to take */
 

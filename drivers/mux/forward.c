@@ -109,14 +109,16 @@ static VOID ForwardStart(MUX_VM *Vm)
     RundownLeave(&Binding->Requests, 1);
 }
 
-/* Passes a request down, now or when the lower adapter can take it. Always NDIS_STATUS_PENDING, or FAILURE
- * if the virtual miniport is going. PASSIVE_LEVEL. */
+/* Passes a request down, now or when the lower adapter can take it: NDIS_STATUS_PENDING. LOW_POWER_STATE if
+ * it would have to wait for D0 while the virtual miniport is paused, FAILURE if that is going.
+ * PASSIVE_LEVEL. */
 NDIS_STATUS ForwardRequest(MUX_VM *Vm, PNDIS_OID_REQUEST Request)
 {
     switch (OidPend(Vm, Request, MuxOidForwarded))
     {
     case MuxOidNone:
-        return NDIS_STATUS_FAILURE;
+        return Vm->Binding->Power != NdisDeviceStateD0 ? NDIS_STATUS_LOW_POWER_STATE
+                                                       : NDIS_STATUS_FAILURE;
     case MuxOidForwarded:
         ForwardStart(Vm);
         return NDIS_STATUS_PENDING;

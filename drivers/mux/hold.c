@@ -4,7 +4,7 @@
  * back, then those that came meanwhile, each in order. HoldLock guards both queues and Resetting. Held
  * NBLs are ready to be sent: SourceHandle, context and 802.1Q information are set. <= DISPATCH_LEVEL.
  */
-#include "mux.h"
+#include "path.h"
 
 /* A child marks its second try here; originals have MUX_SEND.Retries. */
 #define HOLD_RETRIED ((PVOID)(ULONG_PTR)1)

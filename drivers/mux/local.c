@@ -5,7 +5,7 @@
  * IM-NBL-05). Called under the read side of TableLock (DISPATCH_LEVEL); nothing here calls out except to
  * allocate.
  */
-#include "mux.h"
+#include "path.h"
 
 /* FrameParse for a header that is not in one MDL, or has a tag in it. */
 BOOLEAN FrameParseSlow(PNET_BUFFER_LIST Nbl, PNET_BUFFER NetBuffer, MUX_FRAME *Frame)
@@ -197,7 +197,7 @@ BOOLEAN LocalChild(MUX_BATCH *Batch, MUX_VM *Target, MUX_VM *Source, PNET_BUFFER
                    PNET_BUFFER NetBuffer, const MUX_FRAME *Frame)
 {
     PNET_BUFFER_LIST Child = ChildReceive(Target, Source, Nbl, NetBuffer, Frame);
-    MUX_COUNTERS *Counters = StatsHere(Target);
+    MUX_COUNTERS *Counters = &Target->Counters[Batch->Processor];
 
     if (Child == NULL)
     {

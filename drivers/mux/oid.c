@@ -6,9 +6,17 @@
  */
 #include "mux.h"
 
+/* Nobody may wait for the lower adapter's D0 while the virtual miniport pauses, for it may be on its way
+ * down, or during an event (IM-OID-10), for D0 comes with one. A reset ends by itself. Mux.Lock held. */
+static BOOLEAN OidWaitsForPower(const MUX_VM *Vm)
+{
+    return Vm->Oid.Place == MuxOidQueued && Vm->Binding->Power != NdisDeviceStateD0;
+}
+
 /*
  * Remembers the request as pended. A request for the lower adapter is Queued instead of Forwarded while
- * that cannot take it. Returns where it is; MuxOidNone: the virtual miniport is going.
+ * that cannot take it. Returns where it is; MuxOidNone: the virtual miniport is going, or it is paused
+ * and the request would have to wait for the lower adapter's D0.
  */
 MUX_OID_PLACE OidPend(MUX_VM *Vm, PNDIS_OID_REQUEST Request, MUX_OID_PLACE Place)
 {
@@ -22,6 +30,13 @@ MUX_OID_PLACE OidPend(MUX_VM *Vm, PNDIS_OID_REQUEST Request, MUX_OID_PLACE Place
         Place = MuxOidQueued;
     }
     Vm->Oid.Place = Place;
+    if (!Vm->Running && OidWaitsForPower(Vm))
+    {
+        Vm->Oid.Place = MuxOidNone;
+        NdisReleaseSpinLock(&Mux.Lock);
+        RundownLeave(&Vm->Use, 1);
+        return MuxOidNone;
+    }
     Vm->Oid.Original = Request;
     Vm->Oid.CloneId = NULL;
     Vm->Oid.Cancelled = FALSE;
@@ -69,9 +84,28 @@ VOID OidUnpend(MUX_VM *Vm)
     OidEnd(Vm);
 }
 
+/* Finishes the request that waits for the lower adapter's D0, if there is one. PASSIVE_LEVEL. */
+VOID OidAbortQueued(MUX_VM *Vm)
+{
+    BOOLEAN Abort;
+
+    NdisAcquireSpinLock(&Mux.Lock);
+    Abort = OidWaitsForPower(Vm);
+    if (Abort)
+    {
+        Vm->Oid.Place = MuxOidNone; /* ForwardQueued does not find it any more */
+    }
+    NdisReleaseSpinLock(&Mux.Lock);
+    if (Abort)
+    {
+        OidFinish(Vm, NDIS_STATUS_LOW_POWER_STATE);
+    }
+}
+
 /* Waits until no request is pended: NdisMNetPnPEvent may not be called while one is (IM-OID-10). */
 VOID OidWaitIdle(MUX_VM *Vm)
 {
+    OidAbortQueued(Vm);
     MuxWait(&Vm->OidDone);
 }
 
@@ -82,8 +116,9 @@ static BOOLEAN OidDeclined(NDIS_OID Oid)
     {
     case OID_GEN_RECEIVE_SCALE_CAPABILITIES:
     case OID_GEN_RECEIVE_SCALE_PARAMETERS:
+#ifdef OID_GEN_RECEIVE_SCALE_PARAMETERS_V2 /* 6.80; headers may hide it from a 6.30 driver */
     case OID_GEN_RECEIVE_SCALE_PARAMETERS_V2:
-    case OID_GEN_RSS_SET_INDIRECTION_TABLE_ENTRIES:
+#endif
     case OID_GEN_RECEIVE_HASH:
     case OID_GEN_LINK_PARAMETERS:
     case OID_GEN_VLAN_ID:

@@ -8,7 +8,7 @@
  * binding and put back before an NBL is returned (IM-RCV-04). An NBL that carries another one is
  * never passed up itself.
  */
-#include "mux.h"
+#include "path.h"
 
 /* Whether the NBL's own structures may go up: one frame, no tag inside, the usual SourceHandle. */
 static BOOLEAN RxWhole(MUX_BINDING *Binding, PNET_BUFFER_LIST Nbl, const MUX_FRAME *Frame)
@@ -57,7 +57,7 @@ static BOOLEAN RxPass(MUX_BATCH *Batch, MUX_VM *Vm, PNET_BUFFER_LIST Nbl, const 
     }
     else
     {
-        MUX_TRAFFIC *Traffic = CountersOf(StatsHere(Vm), Frame->Kind);
+        MUX_TRAFFIC *Traffic = CountersOf(&Vm->Counters[Batch->Processor], Frame->Kind);
         Traffic->InFrames++;
         Traffic->InBytes += Frame->Length;
         Bucket->Others++;

@@ -4,7 +4,7 @@
  * DISPATCH_LEVEL (under TableLock) on their own processor and summed by whoever asks; OutErrors may be
  * counted at any IRQL and is interlocked.
  */
-#include "mux.h"
+#include "path.h"
 
 /* Counts sends that ended in an error below. <= DISPATCH_LEVEL. */
 VOID StatsOutErrors(MUX_VM *Vm, LONG64 Count)

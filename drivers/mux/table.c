@@ -5,7 +5,7 @@
  * that go to several. TableLock of the binding guards it: the data path reads, initialize and halt
  * write. Insertion happens in place; only growth allocates, outside the lock. PASSIVE_LEVEL.
  */
-#include "mux.h"
+#include "path.h"
 
 #define TABLE_FIRST_BITS 4
 

@@ -4,7 +4,7 @@
  * shared with the original, whose data is never changed. For 802.1Q tags inside the data (lower adapters that
  * neither strip nor insert them) and for large sends whose IP header has no length yet. <= DISPATCH_LEVEL.
  */
-#include "mux.h"
+#include "path.h"
 
 #define ETHERTYPE_IPV4 0x0800
 #define ETHERTYPE_IPV6 0x86DD

@@ -5,7 +5,7 @@
  * inside is a parent, and only children move. <= DISPATCH_LEVEL; TableLock is held while a chain is
  * sorted.
  */
-#include "mux.h"
+#include "path.h"
 
 /* What one pass over a chain leaves. */
 typedef struct _TX_PASS

@@ -3,7 +3,7 @@
  * States of a virtual miniport: pause, restart, power, removal, shutdown, and the word that counts what it
  * has out. The flags change under the binding's TableLock held for write (V1 in mux.h).
  */
-#include "mux.h"
+#include "path.h"
 
 /* VmOut while Vm pauses or sleeps: completes a pause that the last item held up, a set power that the last
  * send or indication held up. */
@@ -45,6 +45,7 @@ NDIS_STATUS VmPause(NDIS_HANDLE MiniportAdapterContext,
     VmOpenChanged(Vm);
     NdisReleaseRWLock(Vm->Binding->TableLock, &State);
     HoldAbort(Vm->Binding, Vm, NULL, NDIS_STATUS_PAUSED);
+    OidAbortQueued(Vm);
     Old = InterlockedOr64(&Vm->Out, MUX_OUT_PAUSED);
     return (Old & MUX_OUT_MASK) != 0 ? NDIS_STATUS_PENDING : NDIS_STATUS_SUCCESS;
 }
