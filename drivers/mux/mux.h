@@ -3,19 +3,20 @@
  * The n-to-one MUX intermediate driver: types and functions shared by its files; path.h has those of the
  * data path.
  *
- *   driver.c  DriverEntry, registration, unload      rundown.c  counted references that drain
- *   names.c   parser of UpperBindings                name.c     one listed name: request, cancel
- *   bind.c    a lower binding: open, close           list.c     the list of names of a binding
- *   vm.c      MiniportInitializeEx, MiniportHaltEx   vmstate.c  pause, restart, power, shutdown
- *   config.c  settings of a virtual miniport         attr.c     adapter attributes, offloads
- *   table.c   look-up by (VLAN, MAC)                 batch.c    frames grouped by virtual miniport
- *   rx.c      receive and return                     tx.c       send, completion, cancel
- *   local.c   children: copies of one frame          tag.c      802.1Q tags inside the data
- *   complete.c  completions and returns of sends     hold.c     sends held while the adapter resets
- *   stats.c   counters                               longlist.c  UpperBindings beyond 64 KB
- *   oid.c     MiniportOidRequest                     query.c    what a virtual miniport answers
- *   forward.c requests passed down                   filter.c   packet filter and multicast union
- *   status.c  status indications                     event.c    network Plug and Play events
+ *   driver.c    DriverEntry, registration, unload       rundown.c   counted references that drain
+ *   names.c     parser of UpperBindings                 longlist.c  UpperBindings beyond 64 KB
+ *   name.c      one listed name: request, cancel        nametable.c names by device and by address
+ *   bind.c      a lower binding: open, close            list.c      the list of names of a binding
+ *   vm.c        MiniportInitializeEx, MiniportHaltEx    vmstate.c   pause, restart, power, shutdown
+ *   config.c    settings of a virtual miniport          attr.c      adapter attributes, offloads
+ *   table.c     look-up by (VLAN, MAC)                  batch.c     frames grouped by receiver
+ *   rx.c        receive and return                      tx.c        send, cancel
+ *   complete.c  completions of sends                    hold.c      sends held during a reset
+ *   local.c     children: copies of one frame           tag.c       headers re-written
+ *   stats.c     counters                                oid.c       MiniportOidRequest
+ *   query.c     what a virtual miniport answers         forward.c   requests passed down
+ *   filter.c    packet filter and multicast union       status.c    status indications
+ *   event.c     network Plug and Play events
  *
  * Locks, in the order in which they nest (none is held across a call that can re-enter us,
  * IM-SYN-02):
