@@ -62,3 +62,125 @@ CONF(im_pnp_09_surprise_removal_meets_the_removal_of_virtual_miniports, "IM-EVT-
         CHECK_STR(adapter_state(dev[i].guid), "");
     CHECK_LOGGED("surprise removal success", 1);
 }
+
+/* ---- everybody at once
+ * ---------------------------------------------------------------------------- */
+
+static void nic_goes_and_comes(void *id)
+{
+    umn__pnp_surprise_remove(id);
+    umn__pnp_start_device(id, NULL);
+}
+
+static void vm_goes_and_comes(void *id)
+{
+    umn__pnp_disable_device(id);
+    umn__pnp_enable_device(id);
+}
+
+static void lists_read_again(void *arg)
+{
+    NDIS_STATUS status;
+    umn__ndis_reconfigure("mux", NULL, NULL, 0, &status);
+    umn__ndis_reconfigure("mux", world_nic_guid(0), NULL, 0, &status);
+}
+
+static bool look(void *arg, const struct umn_adapter_info *a)
+{
+    NDIS_STATISTICS_INFO info;
+    umn__ndis_statistics(a->name, &info);
+    return true;
+}
+
+static void someone_looks(void *arg)
+{
+    for (int i = 0; i < 3; i++)
+        umn__ndis_adapters(look, NULL);
+}
+
+static void rebound(void *arg)
+{
+    umn__netcfg_unbind("tproto0", dev[1].guid);
+    umn__netcfg_bind("tproto0", dev[1].guid);
+}
+
+/* Afterwards all that is configured is there again. */
+CONF(im_stk_05_removals_reconfigurations_and_looks_at_once, "IM-PNP-09 IM-VMP-21", 0)
+{
+    struct umn_ctx *t[5];
+    stack_with_vms();
+    CHECK_OK();
+    t[0] = in_thread(nic_goes_and_comes, (void *)(uintptr_t)world_nic_instance(0));
+    t[1] = in_thread(vm_goes_and_comes, dev[0].id);
+    t[2] = in_thread(lists_read_again, NULL);
+    t[3] = in_thread(someone_looks, NULL);
+    t[4] = in_thread(rebound, NULL);
+    for (int i = 0; i < 5; i++)
+        join(t[i]);
+    settle(10);
+    CHECK_STR(adapter_state(world_nic_guid(0)), "Running");
+    for (int i = 0; i < VMS; i++) {
+        CHECK_STR(adapter_state(dev[i].guid), "Running");
+        CHECK_STR(binding_state(dev[i].guid, "tproto0"), "Running");
+    }
+}
+
+/* ---- a request that waits for the NIC's D0
+ * -------------------------------------------------------- */
+
+static NDIS_STATUS nic_power(NDIS_DEVICE_POWER_STATE state)
+{
+    struct ndis_binding *b = lower_binding("mux", world_nic_guid(0));
+    return b ? ndis__event_send(b->protocol, b, NetEventSetPower, &state, sizeof state)
+             : NDIS_STATUS_FAILURE;
+}
+
+static NDIS_STATUS vm_power(NDIS_DEVICE_POWER_STATE state)
+{
+    unsigned length = sizeof state;
+    NDIS_STATUS status = NDIS_STATUS_FAILURE;
+    umn__ndis_oid(dev[0].name, NdisRequestSetInformation, OID_PNP_SET_POWER, &state, &length,
+                  &status);
+    return status;
+}
+
+static unsigned queued_after; /* requests done before the one that is queued */
+
+/* The NIC sleeps; a virtual miniport sleeps and wakes, so that it takes requests again, and one
+ * that the NIC would have to answer is queued in the MUX (IM-PWR-08). */
+static struct bnd *request_waits_for_d0(void)
+{
+    static ULONG value;
+    struct bnd *b;
+    stack_with_vms();
+    if (conf_failed() || nic_power(NdisDeviceStateD3) || vm_power(NdisDeviceStateD3) ||
+        vm_power(NdisDeviceStateD0) || !(b = proto_on(0, dev[0].guid)))
+        return NULL;
+    if (proto_oid_async(b, NdisRequestQueryInformation, 0xFF111111, &value, 4, NULL, 0) !=
+        NDIS_STATUS_PENDING)
+        return NULL;
+    settle(10);
+    queued_after = b->oids_done;
+    return b;
+}
+
+CONF(im_stk_05_nic_vanishes_asleep_with_a_request_queued, "IM-PWR-08 IM-OID-10", 0)
+{
+    struct bnd *b = request_waits_for_d0();
+    CHECK(b != NULL);
+    CHECK_EQ(umn__pnp_surprise_remove(world_nic_instance(0)), 0);
+    CHECK_EQ(b->oids_done, queued_after + 1);
+    CHECK_EQ(b->last_oid_status, NDIS_STATUS_LOW_POWER_STATE);
+    CHECK_STR(adapter_state(world_nic_guid(0)), "");
+}
+
+CONF(im_stk_05_virtual_miniport_goes_with_a_request_queued, "IM-PWR-08", 0)
+{
+    struct bnd *b = request_waits_for_d0();
+    CHECK(b != NULL);
+    CHECK_EQ(umn__pnp_remove_device(dev[0].id), 0);
+    CHECK_EQ(b->oids_done, queued_after + 1);
+    CHECK_EQ(b->last_oid_status, NDIS_STATUS_LOW_POWER_STATE);
+    CHECK_STR(adapter_state(dev[0].guid), "");
+    CHECK_STR(adapter_state(dev[1].guid), "Running");
+}
