@@ -71,9 +71,6 @@ cppcheck --quiet --error-exitcode=1 --std=c11 --inline-suppr --enable=warning,pe
     src drivers 2>&1 | head -n 40
 verdict "cppcheck" "${PIPESTATUS[0]}"
 
-tools/tidy.sh 2>&1 | grep -E 'error:|warning:' | head -n 20
-verdict "clang-tidy" "${PIPESTATUS[0]}"
-
 if [[ -f docs/umndis.1.scd ]]; then
     scdoc <docs/umndis.1.scd >/dev/null
     verdict "man page" $?
