@@ -212,10 +212,13 @@ static int start_cpu(struct umn_t_cpu *cpu, unsigned number)
     char name[16];
     cpu->number = number;
     cpu->next_due = UINT64_MAX;
-    umn_list_init(&cpu->timers);
     umn_list_init(&cpu->watches);
     umn_list_init(&cpu->dead_watches);
     umn_list_init(&cpu->polls);
+    cpu->timers = plat_alloc(sizeof *cpu->timers);
+    if (!cpu->timers)
+        return UMN_ENOMEM;
+    umn__wheel_init(cpu->timers, plat_now_monotonic());
     snprintf(name, sizeof name, "DPC %02u", number);
     cpu->ctx = new_ctx(UMN_CTX_DPC, name);
     if (!cpu->ctx)
@@ -267,12 +270,17 @@ static void stop_cpu(struct umn_t_cpu *cpu)
     if (cpu->thread)
         plat_thread_join(cpu->thread);
     cpu->thread = NULL;
+    /* What its owner has not removed is left to the owner, who frees it later. */
+    if (cpu->timers) {
+        plat_mutex_lock(&umn__t.timer_lock);
+        umn__wheel_forget(cpu->timers);
+        plat_mutex_unlock(&umn__t.timer_lock);
+    }
+    plat_free(cpu->timers);
+    cpu->timers = NULL;
     if (!cpu->ctx)
         return; /* start failed before it */
     umn__t_free_watches(cpu);
-    /* What its owner has not removed is left to the owner, who frees it later. */
-    umn_list_for_each (t, &cpu->timers)
-        umn_list_remove(t);
     umn_list_for_each (w, &cpu->watches)
         umn_list_remove(w);
     umn_list_for_each (p, &cpu->polls)

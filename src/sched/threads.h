@@ -8,6 +8,7 @@
 #define UMN_THREADS_H
 
 #include "sched/internal.h"
+#include "sched/wheel.h"
 
 struct umn_t_cpu {
     /* The vCPU itself. `waiters` counts passive threads that wait for it, `turn` how many of those
@@ -19,7 +20,7 @@ struct umn_t_cpu {
     struct umn_dpc *head, *tail;
     uint32_t asleep; /* its thread waits in the poller, or is about to */
     uint64_t next_due;
-    struct umn_list timers; /* under umn__t.timer_lock */
+    struct umn_wheel *timers; /* under umn__t.timer_lock */
     /* Under `lock`: */
     struct umn_list watches, dead_watches, polls;
     struct umn_ctx *ctx; /* the DPC context: self of whoever runs DPCs here */

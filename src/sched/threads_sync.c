@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Parking, spin locks, timers and the busy wait of the threads back end. Timers of all vCPUs share
- * one leaf mutex; each vCPU has its own list and fires it in its own thread.
+ * one leaf mutex; each vCPU has its own wheel and fires it in its own thread.
  */
 #include "sched/threads.h"
 
@@ -68,23 +68,15 @@ void umn__t_spin_release(uint64_t *word)
         plat_futex_wake((uint32_t *)word, 1);
 }
 
-static void update_next_due(struct umn_t_cpu *cpu)
-{
-    uint64_t due = umn_list_empty(&cpu->timers)
-                       ? UINT64_MAX
-                       : umn_container_of(cpu->timers.next, struct umn_timer, link)->due;
-    __atomic_store_n(&cpu->next_due, due, __ATOMIC_SEQ_CST);
-}
-
 void umn__t_timer_arm(struct umn_timer *t, uint64_t due)
 {
     struct umn_t_cpu *cpu = &umn__t.cpu[umn__cpu()];
     plat_mutex_lock(&umn__t.timer_lock);
     t->due = due;
-    umn__timer_insert(&cpu->timers, t);
-    bool first = cpu->timers.next == &t->link;
+    umn__wheel_add(cpu->timers, t);
+    bool first = due < cpu->next_due;
     if (first)
-        update_next_due(cpu);
+        __atomic_store_n(&cpu->next_due, due, __ATOMIC_SEQ_CST);
     plat_mutex_unlock(&umn__t.timer_lock);
     if (first)
         umn__t_cpu_wake(cpu);
@@ -113,14 +105,8 @@ bool umn__t_run_timers(struct umn_t_cpu *cpu)
     struct umn_list due;
     umn_list_init(&due);
     plat_mutex_lock(&umn__t.timer_lock);
-    while (!umn_list_empty(&cpu->timers)) {
-        struct umn_timer *t = umn_container_of(cpu->timers.next, struct umn_timer, link);
-        if (t->due > now)
-            break;
-        umn_list_remove(&t->link);
-        umn_list_add_tail(&due, &t->link); /* still armed: a disarm takes it off here too */
-    }
-    update_next_due(cpu);
+    umn__wheel_expire(cpu->timers, now, &due); /* still armed: a disarm takes it off `due` too */
+    __atomic_store_n(&cpu->next_due, umn__wheel_next(cpu->timers), __ATOMIC_SEQ_CST);
     for (;;) {
         if (umn_list_empty(&due))
             break;
