@@ -181,6 +181,10 @@ static bool run_once(const struct conf_test *t, uint64_t seed, uint64_t fail_at,
     world_reset();
     struct umn_box_config config = {.backend = UMN_BOX_EXPLORE, .seed = seed, .pct = seed % 4 == 3,
                                     .driver_path = world_driver_path()};
+    if (t->flags & CONF_THREADS) {
+        config.backend = UMN_BOX_THREADS;
+        config.cpus = 3;
+    }
     size_t before = plat_alloc_live();
     if (progress)
         *progress = (struct progress){seed, fail_at};
@@ -238,6 +242,8 @@ static bool run_test(const struct conf_test *t, const struct options *o)
         return run_once(t, o->one_seed, o->one_fail, NULL) || explain(t, o->one_seed, o->one_fail);
     if (!run_once(t, 0, 0, &allocs))
         return explain(t, 0, 0);
+    if (t->flags & CONF_THREADS)
+        return true;
     unsigned seeds = t->flags & CONF_NO_SEEDS ? 0 : o->seeds;
     if (t->flags & CONF_SLOW && seeds > 5)
         seeds = 5;

@@ -18,6 +18,8 @@
 #define CONF_NO_SEEDS 1u /* the order of events is what is tested: only the plain schedule */
 #define CONF_NO_SWEEP 2u
 #define CONF_SLOW 4u     /* large scenario: few seeds, sampled sweep */
+#define CONF_THREADS 16u /* on the threads back end, once: neither seeds nor the sweep; the scripted
+                          * drivers of world.h are not for it, nothing of theirs is locked */
 #define CONF_REPORTS 8u  /* reports are expected under any schedule and in the sweep */
 
 struct conf_test {

@@ -13,6 +13,8 @@ static struct {
 } made[64];
 static unsigned made_count;
 
+void (*world_more_drivers)(void);
+
 const char *world_driver_path(void)
 {
     static char path[512];
@@ -58,6 +60,8 @@ void world_reset(void)
     umn__image_builtin("tnic", NicEntry);
     umn__image_builtin("tproto", ProtoEntry);
     umn__image_builtin("tim", ImEntry);
+    if (world_more_drivers)
+        world_more_drivers();
     plat_alloc_forgive(false);
 }
 

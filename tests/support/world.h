@@ -22,6 +22,7 @@ void world_reset(void); /* scripts back to their defaults */
 void world_enter(void); /* in the box, before the test */
 void world_leave(void); /* lets go of everything held, so that the box can go down */
 const char *world_driver_path(void);
+extern void (*world_more_drivers)(void); /* umn__image_builtin() of a program's own, or NULL */
 
 /* ---- lower NIC ---------------------------------------------------------------------------------- */
 #define NIC_MAX 4200
