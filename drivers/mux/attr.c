@@ -95,8 +95,8 @@ static VOID AttrPm(NDIS_PM_CAPABILITIES *Pm)
 /* Link and speeds, as the lower adapter has them now. */
 static VOID AttrLink(MUX_VM *Vm, PNDIS_MINIPORT_ADAPTER_GENERAL_ATTRIBUTES General)
 {
-    General->MaxXmitLinkSpeed = Vm->Binding->MaxXmitLinkSpeed;
-    General->MaxRcvLinkSpeed = Vm->Binding->MaxRcvLinkSpeed;
+    General->MaxXmitLinkSpeed = ReadULong64NoFence(&Vm->Binding->MaxXmitLinkSpeed);
+    General->MaxRcvLinkSpeed = ReadULong64NoFence(&Vm->Binding->MaxRcvLinkSpeed);
     General->XmitLinkSpeed = Vm->LinkState.XmitLinkSpeed;
     General->RcvLinkSpeed = Vm->LinkState.RcvLinkSpeed;
     General->MediaConnectState = Vm->LinkState.MediaConnectState;

@@ -24,7 +24,8 @@ VOID BindingPause(MUX_BINDING *Binding)
     NdisReleaseSpinLock(&Mux.Lock);
 }
 
-/* New attributes of the lower adapter (IM-PST-06); NULL: unchanged. */
+/* New attributes of the lower adapter (IM-PST-06); NULL: unchanged. Each is a number by itself, read
+ * without a lock. */
 static VOID RestartLearn(MUX_BINDING *Binding, PNDIS_RESTART_ATTRIBUTES Attributes)
 {
     for (; Attributes != NULL; Attributes = Attributes->Next)
@@ -37,14 +38,14 @@ static VOID RestartLearn(MUX_BINDING *Binding, PNDIS_RESTART_ATTRIBUTES Attribut
         {
             continue;
         }
-        Binding->MtuSize = General->MtuSize;
-        Binding->MaxXmitLinkSpeed = General->MaxXmitLinkSpeed;
-        Binding->MaxRcvLinkSpeed = General->MaxRcvLinkSpeed;
-        Binding->LookaheadSize = General->LookaheadSize;
-        Binding->MacOptions = General->MacOptions;
-        Binding->SupportedPacketFilters = General->SupportedPacketFilters;
-        Binding->DataBackFill = General->DataBackFillSize;
-        Binding->ContextBackFill = General->ContextBackFillSize;
+        WriteULongNoFence(&Binding->MtuSize, General->MtuSize);
+        WriteULong64NoFence(&Binding->MaxXmitLinkSpeed, General->MaxXmitLinkSpeed);
+        WriteULong64NoFence(&Binding->MaxRcvLinkSpeed, General->MaxRcvLinkSpeed);
+        WriteULongNoFence(&Binding->LookaheadSize, General->LookaheadSize);
+        WriteULongNoFence(&Binding->MacOptions, General->MacOptions);
+        WriteULongNoFence(&Binding->SupportedPacketFilters, General->SupportedPacketFilters);
+        WriteULongNoFence(&Binding->DataBackFill, General->DataBackFillSize);
+        WriteULongNoFence(&Binding->ContextBackFill, General->ContextBackFillSize);
     }
 }
 

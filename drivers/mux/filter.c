@@ -118,7 +118,7 @@ static VOID FilterUnion(MUX_BINDING *Binding, BOOLEAN Lists)
     {
         Wanted |= NDIS_PACKET_TYPE_ALL_MULTICAST;
     }
-    Filter->WantedFilter = Wanted & Binding->SupportedPacketFilters;
+    Filter->WantedFilter = Wanted & ReadULongNoFence(&Binding->SupportedPacketFilters);
 }
 
 /* Issues one set on the lower binding. Success without a call while that cannot take requests. */
@@ -189,7 +189,8 @@ static VOID FilterResult(MUX_BINDING *Binding, NDIS_STATUS Status)
         if (Filter->WantedCount != 0)
         {
             Filter->WantedFilter |=
-                NDIS_PACKET_TYPE_ALL_MULTICAST & Binding->SupportedPacketFilters;
+                NDIS_PACKET_TYPE_ALL_MULTICAST &
+                ReadULongNoFence(&Binding->SupportedPacketFilters);
         }
     }
     if (Filter->Stage == FilterStageFilter)
@@ -281,8 +282,11 @@ static BOOLEAN FilterEnd(MUX_BINDING *Binding)
         Filter->Busy = FALSE;
         NdisSetEvent(&Filter->Idle);
     }
+    else
+    {
+        Filter->Stage = FilterStageBegin; /* after the end it is the next owner's */
+    }
     NdisReleaseSpinLock(&Mux.Lock);
-    Filter->Stage = End ? Filter->Stage : FilterStageBegin;
     return End;
 }
 

@@ -30,7 +30,7 @@ MUX_OID_PLACE OidPend(MUX_VM *Vm, PNDIS_OID_REQUEST Request, MUX_OID_PLACE Place
         Place = MuxOidQueued;
     }
     Vm->Oid.Place = Place;
-    if (!Vm->Running && OidWaitsForPower(Vm))
+    if (!ReadBooleanNoFence(&Vm->Running) && OidWaitsForPower(Vm))
     {
         Vm->Oid.Place = MuxOidNone;
         NdisReleaseSpinLock(&Mux.Lock);

@@ -87,7 +87,7 @@ static NDIS_STATUS QueryPnpCapabilities(PNDIS_OID_REQUEST Request)
 /* The numbers. FALSE: not one of them. */
 static BOOLEAN QueryNumber(const MUX_VM *Vm, NDIS_OID Oid, PULONG Number)
 {
-    ULONG Frame = Vm->Binding->MtuSize + MUX_HEADER_LENGTH;
+    ULONG Frame = ReadULongNoFence(&Vm->Binding->MtuSize) + MUX_HEADER_LENGTH;
 
     switch (Oid)
     {
@@ -222,7 +222,7 @@ static NDIS_STATUS SetLookahead(MUX_VM *Vm, ULONG Lookahead)
     MUX_BINDING *Binding = Vm->Binding;
     BOOLEAN Larger;
 
-    if (Lookahead > Binding->LookaheadSize)
+    if (Lookahead > ReadULongNoFence(&Binding->LookaheadSize))
     {
         return NDIS_STATUS_INVALID_DATA;
     }

@@ -33,7 +33,7 @@ VOID RundownInit(MUX_RUNDOWN *Rundown, BOOLEAN Open)
 /* Adds users unless shut; FALSE if shut. <= DISPATCH_LEVEL. */
 BOOLEAN RundownEnter(MUX_RUNDOWN *Rundown, LONG Users)
 {
-    LONG Old = Rundown->Value;
+    LONG Old = ReadNoFence(&Rundown->Value);
 
     while ((Old & MUX_RUNDOWN_SHUT) == 0)
     {

@@ -76,7 +76,7 @@ static MUX_VM *VmCreate(NDIS_HANDLE Handle, MUX_NAME *Name, PNDIS_MINIPORT_INIT_
     Vm->IfIndex = Init->IfIndex;
     Vm->Power = NdisDeviceStateD0;
     Vm->Out = MUX_OUT_PAUSED;
-    Vm->Lookahead = Vm->Binding->LookaheadSize;
+    Vm->Lookahead = ReadULongNoFence(&Vm->Binding->LookaheadSize);
     RundownInit(&Vm->Use, FALSE);
     NdisInitializeEvent(&Vm->OidDone);
     NdisSetEvent(&Vm->OidDone);

@@ -41,7 +41,7 @@ NDIS_STATUS VmPause(NDIS_HANDLE MiniportAdapterContext,
 
     UNREFERENCED_PARAMETER(PauseParameters);
     NdisAcquireRWLockWrite(Vm->Binding->TableLock, &State, 0);
-    Vm->Running = FALSE;
+    WriteBooleanNoFence(&Vm->Running, FALSE); /* OidPend reads it under Mux.Lock */
     VmOpenChanged(Vm);
     NdisReleaseRWLock(Vm->Binding->TableLock, &State);
     HoldAbort(Vm->Binding, Vm, NULL, NDIS_STATUS_PAUSED);
@@ -62,12 +62,13 @@ static VOID VmRestartAttributes(MUX_VM *Vm, PNDIS_RESTART_ATTRIBUTES Attributes)
         {
             continue;
         }
-        General->MtuSize = Vm->Binding->MtuSize;
-        General->MaxXmitLinkSpeed = Vm->Binding->MaxXmitLinkSpeed;
-        General->MaxRcvLinkSpeed = Vm->Binding->MaxRcvLinkSpeed;
-        General->LookaheadSize = Vm->Binding->LookaheadSize;
-        General->DataBackFillSize = Vm->Binding->DataBackFill;
-        General->ContextBackFillSize = Vm->Binding->ContextBackFill + sizeof(MUX_SEND);
+        General->MtuSize = ReadULongNoFence(&Vm->Binding->MtuSize);
+        General->MaxXmitLinkSpeed = ReadULong64NoFence(&Vm->Binding->MaxXmitLinkSpeed);
+        General->MaxRcvLinkSpeed = ReadULong64NoFence(&Vm->Binding->MaxRcvLinkSpeed);
+        General->LookaheadSize = ReadULongNoFence(&Vm->Binding->LookaheadSize);
+        General->DataBackFillSize = ReadULongNoFence(&Vm->Binding->DataBackFill);
+        General->ContextBackFillSize =
+            ReadULongNoFence(&Vm->Binding->ContextBackFill) + sizeof(MUX_SEND);
     }
 }
 
@@ -84,7 +85,7 @@ NDIS_STATUS VmRestart(NDIS_HANDLE MiniportAdapterContext,
     }
     (VOID)InterlockedAnd64(&Vm->Out, ~MUX_OUT_PAUSED);
     NdisAcquireRWLockWrite(Vm->Binding->TableLock, &State, 0);
-    Vm->Running = TRUE;
+    WriteBooleanNoFence(&Vm->Running, TRUE);
     VmOpenChanged(Vm);
     NdisReleaseRWLock(Vm->Binding->TableLock, &State);
     return NDIS_STATUS_SUCCESS;
@@ -161,7 +162,7 @@ VOID VmShutdown(NDIS_HANDLE MiniportAdapterContext, NDIS_SHUTDOWN_ACTION Shutdow
     if (ShutdownAction == NdisShutdownPowerOff)
     {
         NdisAcquireRWLockWrite(Vm->Binding->TableLock, &State, 0);
-        Vm->Running = FALSE;
+        WriteBooleanNoFence(&Vm->Running, FALSE);
         VmOpenChanged(Vm);
         NdisReleaseRWLock(Vm->Binding->TableLock, &State);
     }
