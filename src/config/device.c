@@ -196,15 +196,11 @@ int cfg__device_acquire(struct cfg_device *d)
 
 void cfg__device_release(struct cfg_device *d)
 {
-    struct umn_ctx *next = NULL;
-
     umn__lock(&Devices.lock);
     d->owner = NULL;
-    if (!umn_list_empty(&d->waiters))
-        next = umn_container_of(d->waiters.next, struct device_waiter, link)->ctx;
+    if (!umn_list_empty(&d->waiters)) /* under the lock, or the waiter might be gone already */
+        umn__unpark(umn_container_of(d->waiters.next, struct device_waiter, link)->ctx);
     umn__unlock(&Devices.lock);
-    if (next)
-        umn__unpark(next);
 }
 
 void cfg__device_forget(struct cfg_device *d)

@@ -56,17 +56,13 @@ static void enter(void)
 
 static void leave(void)
 {
-    struct umn_ctx *next = NULL;
-
     umn__lock(&Loader.lock);
     if (--Loader.depth == 0) {
         Loader.owner = NULL;
-        if (!umn_list_empty(&Loader.waiters))
-            next = umn_container_of(Loader.waiters.next, struct load_waiter, link)->ctx;
+        if (!umn_list_empty(&Loader.waiters)) /* under the lock: the waiter is still there */
+            umn__unpark(umn_container_of(Loader.waiters.next, struct load_waiter, link)->ctx);
     }
     umn__unlock(&Loader.lock);
-    if (next)
-        umn__unpark(next);
 }
 
 /* ---- finding the file ------------------------------------------------------------------------ */

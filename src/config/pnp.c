@@ -391,7 +391,6 @@ static void gone_thread(void *arg)
 {
     struct cfg_device *d = arg;
     struct operation op = {.d = d, .run = run_surprise};
-    struct umn_ctx *waiting;
 
     if (cfg__device_acquire(d) == 0) {
         if (d->node.pdo)
@@ -400,10 +399,9 @@ static void gone_thread(void *arg)
     }
     cfg__device_put(d);
     umn__lock(&Pnp.lock);
-    waiting = --Pnp.gone == 0 ? Pnp.waiting : NULL;
+    if (--Pnp.gone == 0 && Pnp.waiting) /* under the lock: it leaves as soon as it sees 0 */
+        umn__unpark(Pnp.waiting);
     umn__unlock(&Pnp.lock);
-    if (waiting)
-        umn__unpark(waiting);
 }
 
 /* A thread of its own: a removal waits for others' work items, so it must not hold a worker. */

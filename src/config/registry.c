@@ -73,17 +73,13 @@ int umn__reg_begin(void)
 /* Ends the ownership and wakes the longest waiter. */
 static void release(void)
 {
-    struct umn_ctx *next = NULL;
-
     umn__lock(&Reg.lock);
     Reg.busy = false;
     Reg.owner = NULL;
     Reg.depth = 0;
-    if (!umn_list_empty(&Reg.waiters))
-        next = umn_container_of(Reg.waiters.next, struct reg_waiter, link)->ctx;
+    if (!umn_list_empty(&Reg.waiters)) /* under the lock: the waiter is still there */
+        umn__unpark(umn_container_of(Reg.waiters.next, struct reg_waiter, link)->ctx);
     umn__unlock(&Reg.lock);
-    if (next)
-        umn__unpark(next);
 }
 
 /* Second half of an end: every record's reference goes, then what nobody needs any more. */

@@ -7,10 +7,9 @@
 #include <string.h>
 
 /* FriendlyName of the device instance, else DriverDesc of its class key. plat_alloc'd or NULL. */
-char *ndis__friendly_name(DEVICE_OBJECT *pdo)
+char *ndis__friendly_name(const struct umn_devnode *node)
 {
     const struct umn_registry_ops *reg = umn__registry();
-    const struct umn_devnode *node = umn__pdo_node(pdo);
     char *path, *name = NULL;
     void *key, *data;
     uint32_t type;
@@ -33,14 +32,14 @@ char *ndis__friendly_name(DEVICE_OBJECT *pdo)
         reg->close(key);
     }
     plat_free(path);
-    return name ? name : ndis__device_value(pdo, "DriverDesc");
+    return name ? name : ndis__device_value(node, "DriverDesc");
 }
 
 /* The caller frees Buffer with NdisFreeMemory. Without a friendly name the device name stands in.
  */
 static NDIS_STATUS instance_name(const struct ndis_adapter *a, UNICODE_STRING *out)
 {
-    char *name = ndis__friendly_name(a->pdo);
+    char *name = ndis__friendly_name(umn__pdo_node(a->pdo));
     WCHAR *wide = umn__utf16(name && *name ? name : a->name);
     NDIS_STATUS status = NDIS_STATUS_RESOURCES;
     size_t size;

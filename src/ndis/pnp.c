@@ -32,9 +32,8 @@ struct extension {
 /* ---- the device's values
  * ------------------------------------------------------------------------- */
 
-static int open_class_key(DEVICE_OBJECT *pdo, bool write, void **key)
+static int open_class_key(const struct umn_devnode *node, bool write, void **key)
 {
-    struct umn_devnode *node = umn__pdo_node(pdo);
     char *path;
     int error;
 
@@ -49,11 +48,11 @@ static int open_class_key(DEVICE_OBJECT *pdo, bool write, void **key)
     return error;
 }
 
-static int get_value(DEVICE_OBJECT *pdo, const char *name, uint32_t *type, void **data,
+static int get_value(const struct umn_devnode *node, const char *name, uint32_t *type, void **data,
                      size_t *size)
 {
     void *key;
-    int error = open_class_key(pdo, false, &key);
+    int error = open_class_key(node, false, &key);
 
     if (error)
         return error;
@@ -62,14 +61,14 @@ static int get_value(DEVICE_OBJECT *pdo, const char *name, uint32_t *type, void 
     return error;
 }
 
-char *ndis__device_value(DEVICE_OBJECT *pdo, const char *name)
+char *ndis__device_value(const struct umn_devnode *node, const char *name)
 {
     void *data;
     uint32_t type;
     size_t size;
     char *text = NULL;
 
-    if (get_value(pdo, name, &type, &data, &size) != 0)
+    if (get_value(node, name, &type, &data, &size) != 0)
         return NULL;
     if ((type == REG_SZ || type == REG_EXPAND_SZ) && size >= sizeof(WCHAR)) {
         size_t n = 0;
@@ -87,7 +86,7 @@ uint32_t ndis__device_dword(DEVICE_OBJECT *pdo, const char *name, uint32_t fallb
     void *data;
     size_t size;
 
-    if (get_value(pdo, name, &type, &data, &size) != 0)
+    if (get_value(umn__pdo_node(pdo), name, &type, &data, &size) != 0)
         return fallback;
     if (type == REG_DWORD && size == sizeof value)
         memcpy(&value, data, sizeof value);
@@ -98,7 +97,7 @@ uint32_t ndis__device_dword(DEVICE_OBJECT *pdo, const char *name, uint32_t fallb
 int ndis__device_set_dword(DEVICE_OBJECT *pdo, const char *name, uint32_t value)
 {
     void *key;
-    int error = open_class_key(pdo, true, &key);
+    int error = open_class_key(umn__pdo_node(pdo), true, &key);
 
     if (error)
         return error;
@@ -227,7 +226,7 @@ static NTSTATUS call_add_device(struct ndis_adapter *a)
 
 static NTSTATUS add_device(struct ndis_mdriver *d, DEVICE_OBJECT *pdo)
 {
-    char *guid = ndis__device_value(pdo, "NetCfgInstanceId");
+    char *guid = ndis__device_value(umn__pdo_node(pdo), "NetCfgInstanceId");
     struct ndis_adapter *a;
     NTSTATUS status;
 

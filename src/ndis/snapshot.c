@@ -5,10 +5,12 @@
  */
 #include "ndis/control.h"
 
+#include <stdio.h>
 #include <string.h>
 
 struct view {
     struct umn_adapter_info info;
+    char instance_id[64], driver_key[192]; /* of the device, which may go while it is shown */
     struct umn_binding_info *bindings;
     unsigned room;
 };
@@ -46,15 +48,27 @@ static unsigned fill_bindings(const struct ndis_adapter *a, struct umn_binding_i
     return n;
 }
 
+/* The PDO outlives the adapter's removal, which takes the lock to set `gone`. Lock held. */
+static void fill_names(const struct ndis_adapter *a, struct view *v)
+{
+    const struct umn_devnode *node = a->gone ? NULL : umn__pdo_node(a->pdo);
+
+    *v->instance_id = *v->driver_key = 0;
+    if (node && node->instance_id)
+        snprintf(v->instance_id, sizeof v->instance_id, "%s", node->instance_id);
+    if (node && node->driver_key)
+        snprintf(v->driver_key, sizeof v->driver_key, "%s", node->driver_key);
+}
+
 static void fill(const struct ndis_adapter *a, struct view *v)
 {
     const NDIS_MINIPORT_ADAPTER_GENERAL_ATTRIBUTES *g = &a->attr.general;
-    const struct umn_devnode *node = umn__pdo_node(a->pdo);
 
+    fill_names(a, v);
     v->info = (struct umn_adapter_info){
         .name = a->name,
         .service = a->driver->service,
-        .instance_id = node && node->instance_id ? node->instance_id : "",
+        .instance_id = v->instance_id,
         .state = ndis__adapter_state_name(a->state),
         .virtual_miniport = a->is_vm,
         .mtu = a->attr.have_general ? a->mtu : 0,
@@ -79,6 +93,7 @@ static bool show(struct ndis_adapter *a, bool (*visit)(void *, const struct umn_
                  void *arg)
 {
     struct view v = {.room = 0};
+    struct umn_devnode node = {.instance_id = v.instance_id, .driver_key = v.driver_key};
     char *friendly;
     bool more;
 
@@ -94,7 +109,7 @@ static bool show(struct ndis_adapter *a, bool (*visit)(void *, const struct umn_
         if (!v.bindings)
             return false;
     }
-    friendly = a->gone ? NULL : ndis__friendly_name(a->pdo);
+    friendly = *v.instance_id ? ndis__friendly_name(&node) : NULL;
     v.info.friendly = friendly ? friendly : "";
     more = visit(arg, &v.info);
     plat_free(friendly);
