@@ -178,6 +178,13 @@ static NDIS_RESTART_ATTRIBUTES *attributes_new(const struct ndis_adapter *a)
     return list;
 }
 
+/* Requests read them at any time without a lock: each is written whole, and only if it changes. */
+#define TAKE(member)                                                                               \
+    do {                                                                                           \
+        if (g->member != r->member)                                                                \
+            __atomic_store_n(&g->member, r->member, __ATOMIC_RELAXED);                             \
+    } while (0)
+
 /* What the miniport changed becomes the adapter's (IM-MST-10). The OID list and RSS keep their
  * copies from initialize: their memory in the entry is short-lived. */
 static void attributes_take(struct ndis_adapter *a, NDIS_RESTART_ATTRIBUTES *list)
@@ -189,22 +196,26 @@ static void attributes_take(struct ndis_adapter *a, NDIS_RESTART_ATTRIBUTES *lis
 
         if (list->Oid != OID_GEN_MINIPORT_RESTART_ATTRIBUTES || list->DataLength < sizeof *r)
             continue;
-        if (a->mtu != r->MtuSize)
+        if (a->mtu != r->MtuSize) {
             umn__trace("adapter.mtu", "%s %u -> %u", a->name, a->mtu, r->MtuSize);
-        a->mtu = g->MtuSize = r->MtuSize;
-        g->MaxXmitLinkSpeed = r->MaxXmitLinkSpeed;
-        g->MaxRcvLinkSpeed = r->MaxRcvLinkSpeed;
-        g->LookaheadSize = r->LookaheadSize;
-        g->MacOptions = r->MacOptions;
-        g->SupportedPacketFilters = r->SupportedPacketFilters;
-        g->MaxMulticastListSize = r->MaxMulticastListSize;
-        g->AccessType = r->AccessType;
-        g->ConnectionType = r->ConnectionType;
-        g->SupportedStatistics = r->SupportedStatistics;
-        g->DataBackFillSize = r->DataBackFillSize;
-        g->ContextBackFillSize = r->ContextBackFillSize;
+            __atomic_store_n(&a->mtu, r->MtuSize, __ATOMIC_RELAXED);
+        }
+        TAKE(MtuSize);
+        TAKE(MaxXmitLinkSpeed);
+        TAKE(MaxRcvLinkSpeed);
+        TAKE(LookaheadSize);
+        TAKE(MacOptions);
+        TAKE(SupportedPacketFilters);
+        TAKE(MaxMulticastListSize);
+        TAKE(AccessType);
+        TAKE(ConnectionType);
+        TAKE(SupportedStatistics);
+        TAKE(DataBackFillSize);
+        TAKE(ContextBackFillSize);
     }
 }
+
+#undef TAKE
 
 static void attributes_free(NDIS_RESTART_ATTRIBUTES *list, NDIS_RESTART_ATTRIBUTES *ours)
 {
