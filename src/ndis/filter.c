@@ -103,7 +103,8 @@ static uint32_t unite_filters(struct ndis_adapter *a, const struct ndis_binding 
     umn__lock(&ndis.lock);
     umn_list_for_each (l, &a->bindings) {
         struct ndis_binding *other = umn_container_of(l, struct ndis_binding, adapter_link);
-        uint32_t filter = other == b ? own : other->packet_filter;
+        uint32_t filter =
+            other == b ? own : __atomic_load_n(&other->packet_filter, __ATOMIC_RELAXED);
 
         bindings += !other->close_called;
         all |= filter;
@@ -123,8 +124,10 @@ static uint32_t largest_lookahead(struct ndis_adapter *a, const struct ndis_bind
     umn_list_for_each (l, &a->bindings) {
         struct ndis_binding *other = umn_container_of(l, struct ndis_binding, adapter_link);
 
-        if (other != b && other->lookahead > most)
-            most = other->lookahead;
+        uint32_t lookahead = __atomic_load_n(&other->lookahead, __ATOMIC_RELAXED);
+
+        if (other != b && lookahead > most)
+            most = lookahead;
     }
     umn__unlock(&ndis.lock);
     return most;
@@ -166,8 +169,8 @@ static void sort_unique(uint64_t *list, unsigned *count)
     *count = n;
 }
 
-/* Other bindings' lists change only in this queue, so the second walk finds what the first counted;
- * a binding that appears in between has no list yet. */
+/* Other bindings' lists change only in this queue, or vanish as their binding closes, so the second
+ * walk finds at most what the first counted; a binding that appears in between has no list yet. */
 static NDIS_STATUS unite_lists(struct ndis_adapter *a, const struct ndis_binding *b,
                                struct filter_plan *p)
 {
@@ -241,21 +244,26 @@ static NDIS_STATUS lookahead_done(struct ndis_oid_item *item, struct ndis_oid_pl
     if (status == NDIS_STATUS_SUCCESS) {
         ndis__poke(item->adapter->lookahead_set, p->all);
         if (item->binding)
-            item->binding->lookahead = p->own;
+            __atomic_store_n(&item->binding->lookahead, p->own, __ATOMIC_RELAXED);
     }
     bytes_read(item, p, 4, status);
     plan_free(p);
     return status;
 }
 
+/* Under both locks: the data path looks up under the one, gather walks all lists under the other,
+ * and a binding that closes gives its list up outside the queue. */
 static void take_list(struct ndis_binding *b, struct filter_plan *p)
 {
-    uint64_t *old = b->multicast;
+    uint64_t *old;
 
+    umn__lock(&ndis.lock);
     umn__lock(&b->multicast_lock);
+    old = b->multicast;
     b->multicast = p->list;
     b->multicast_count = p->count;
     umn__unlock(&b->multicast_lock);
+    umn__unlock(&ndis.lock);
     p->list = NULL;
     plat_free(old);
 }
@@ -468,7 +476,7 @@ void ndis__filter_binding_gone(struct ndis_binding *b)
         ndis__oid_issue(b->adapter, b, NdisRequestSetInformation, OID_802_3_MULTICAST_LIST, &none,
                         &length);
     __atomic_store_n(&b->packet_filter, 0, __ATOMIC_RELAXED);
-    b->lookahead = 0;
+    __atomic_store_n(&b->lookahead, 0, __ATOMIC_RELAXED);
     take_list(b, &nothing);
 }
 
