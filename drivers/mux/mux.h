@@ -268,7 +268,7 @@ typedef struct _MUX_TABLE
     ULONG Foreign; /* virtual miniports that want directed frames for another address than the NIC's */
     ULONG Private;     /* virtual miniports in private mode */
     ULONG Bridged;     /* virtual miniports in bridge mode */
-    MUX_VM **ByVlan;   /* [Count], ordered by VLAN; room for (slots / 2) */
+    MUX_VM **ByVlan;   /* [Count], by VLAN, then Ordinal; room for (slots / 2) */
     MUX_SLOT Slot[1];
 } MUX_TABLE;
 

@@ -25,8 +25,13 @@ static MUX_TABLE *TableCreate(ULONG Bits)
     return Table;
 }
 
-/* Index in ByVlan of the first virtual miniport on a VLAN, or of where it would stand. <= DISPATCH. */
-ULONG TableFirstOfVlan(const MUX_TABLE *Table, USHORT VlanId)
+FORCEINLINE ULONG64 TableOrder(ULONG VlanId, ULONG Ordinal)
+{
+    return (ULONG64)VlanId << 32 | Ordinal;
+}
+
+/* Index in ByVlan of the first virtual miniport that does not come before Order. <= DISPATCH. */
+static ULONG TableIndex(const MUX_TABLE *Table, ULONG64 Order)
 {
     ULONG Low = 0;
     ULONG High = Table->Count;
@@ -34,7 +39,9 @@ ULONG TableFirstOfVlan(const MUX_TABLE *Table, USHORT VlanId)
     while (Low < High)
     {
         ULONG Middle = Low + (High - Low) / 2;
-        if (Table->ByVlan[Middle]->VlanId < VlanId)
+        const MUX_VM *Vm = Table->ByVlan[Middle];
+
+        if (TableOrder(Vm->VlanId, Vm->Ordinal) < Order)
         {
             Low = Middle + 1;
         }
@@ -44,6 +51,12 @@ ULONG TableFirstOfVlan(const MUX_TABLE *Table, USHORT VlanId)
         }
     }
     return Low;
+}
+
+/* Index in ByVlan of the first virtual miniport on a VLAN, or of where it would stand. <= DISPATCH. */
+ULONG TableFirstOfVlan(const MUX_TABLE *Table, USHORT VlanId)
+{
+    return TableIndex(Table, TableOrder(VlanId, 0));
 }
 
 /* Adds or takes away what the filter of Vm means for the table's totals. TableLock held for write. */
@@ -71,8 +84,7 @@ static VOID TableTotals(MUX_TABLE *Table, const MUX_VM *Vm, LONG Sign)
 static VOID TablePlace(MUX_TABLE *Table, MUX_VM *Vm)
 {
     ULONG At = TableHash(Table, Vm->Key);
-    ULONG End = TableFirstOfVlan(Table, (USHORT)(Vm->VlanId + 1));
-    ULONG i;
+    ULONG i = TableIndex(Table, TableOrder(Vm->VlanId, Vm->Ordinal));
 
     while (Table->Slot[At].Vm != NULL)
     {
@@ -80,11 +92,8 @@ static VOID TablePlace(MUX_TABLE *Table, MUX_VM *Vm)
     }
     Table->Slot[At].Key = Vm->Key;
     Table->Slot[At].Vm = Vm;
-    for (i = Table->Count; i > End; i--)
-    {
-        Table->ByVlan[i] = Table->ByVlan[i - 1];
-    }
-    Table->ByVlan[End] = Vm;
+    RtlMoveMemory(&Table->ByVlan[i + 1], &Table->ByVlan[i], (Table->Count - i) * sizeof(Vm));
+    Table->ByVlan[i] = Vm;
     Table->Count++;
     TableTotals(Table, Vm, 1);
 }
@@ -204,15 +213,13 @@ VOID TableRemove(MUX_BINDING *Binding, MUX_VM *Vm)
         At = (At + 1) & Table->Mask;
     }
     TableClose(Table, At);
-    i = TableFirstOfVlan(Table, Vm->VlanId);
-    while (Table->ByVlan[i] != Vm)
+    i = TableIndex(Table, TableOrder(Vm->VlanId, Vm->Ordinal));
+    while (Table->ByVlan[i] != Vm) /* only if the ordinals have come round */
     {
         i++;
     }
-    for (; i + 1 < Table->Count; i++)
-    {
-        Table->ByVlan[i] = Table->ByVlan[i + 1];
-    }
+    RtlMoveMemory(&Table->ByVlan[i], &Table->ByVlan[i + 1],
+                  (Table->Count - i - 1) * sizeof(Vm));
     Table->Count--;
     TableTotals(Table, Vm, -1);
     NdisReleaseRWLock(Binding->TableLock, &State);
