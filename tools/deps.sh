@@ -7,7 +7,7 @@ set -euo pipefail
 build=(clang lld llvm make pkg-config libsqlite3-dev libmnl-dev python3)
 demo=(iproute2 iputils-ping iperf3 util-linux procps jq)
 test=(libclang-rt-14-dev libcmocka-dev libjansson-dev tshark ethtool shellcheck clang-format
-      clang-tidy cppcheck scdoc man-db git)
+      clang-tidy cppcheck scdoc man-db git valgrind)
 want=("${build[@]}")
 [[ ${1:-test} == build ]] || want+=("${demo[@]}")
 [[ ${1:-test} != test ]] || want+=("${test[@]}")
