@@ -17,6 +17,14 @@
 #define NDIS_COLD __attribute__((noinline, cold))
 #define NDIS_HOT inline __attribute__((always_inline)) /* also into NTAPI functions */
 
+/* umn__point without a System V call in the caller. */
+void NTAPI ndis__point_slow(enum umn_op op, const volatile void *object);
+static NDIS_HOT void ndis__point(enum umn_op op, const volatile void *object)
+{
+    if (unlikely(UmnPointsOn))
+        ndis__point_slow(op, object);
+}
+
 /* Whether the expensive checks of driver behaviour run: on in debug builds, a switch elsewhere
  * (umn__ndis_verify). Read when a pool is made, and per batch or per NBL on the data path. */
 extern bool ndis__verify;
@@ -66,8 +74,9 @@ enum ndis_pool_kind {
     NDIS_POOL_MDL = 0x504c444d,
     NDIS_POOL_SHARE = 0x50524853, /* struct ndis_share, receive.c */
 };
-#define NDIS_MAGAZINE 192u /* three refills of 64: a batch can go and come back without the lock   \
-                            */
+#define NDIS_MAGAZINE                                                                              \
+    192u /* three refills of 64: a batch can go and come back without the lock                     \
+          */
 struct ndis_magazine {
     uint32_t count;
     void *block[NDIS_MAGAZINE - 1];
@@ -190,14 +199,26 @@ struct ndis_share {
     int64_t refs;
     void *saved[2];
 };
+
+/*
+ * An indication under way at DISPATCH_LEVEL, on the stack of ndis__to_protocol, found through
+ * ndis__cpu: what comes back inside the callback, on the same vCPU, is only noted here, and counted
+ * as outstanding is what has not come back when the callback returns. The call is inside
+ * adapter->rx_gate all the while, so nobody waits for the counts before they are right.
+ */
+struct ndis_delivery {
+    struct ndis_binding *binding;
+    int64_t returned;
+    struct ndis_delivery *outer;
+};
 void NTAPI ndis__to_protocol(struct ndis_binding *b, NET_BUFFER_LIST *chain, ULONG port,
                              ULONG count, ULONG flags);
 void ndis__loopback(struct ndis_binding *sender, NET_BUFFER_LIST *chain, ULONG port, ULONG flags);
 void ndis__loopback_free(NET_BUFFER_LIST *copy);
 bool ndis__filter_dest(const struct ndis_binding *b, const struct ndis_adapter *a, uint64_t dest);
-bool ndis__filter_multicast(const struct ndis_binding *b, uint64_t dest);
+bool NTAPI ndis__filter_multicast(const struct ndis_binding *b, uint64_t dest);
 /* First six bytes of the frame, first byte lowest; false: shorter. */
-bool ndis__frame_dest_slow(const NET_BUFFER_LIST *nbl, uint64_t *dest);
+bool NTAPI ndis__frame_dest_slow(const NET_BUFFER_LIST *nbl, uint64_t *dest);
 
 #define NDIS_MAC_MASK 0xffffffffffffull
 static inline bool ndis__frame_dest(const NET_BUFFER_LIST *nbl, uint64_t *dest)
@@ -237,10 +258,11 @@ ULONG ndis__verify_chain(enum ndis_verify_what what, NDIS_HANDLE handle, NET_BUF
 
 /* ---- handles on the data path: no table, no lock
  * ------------------------------------------------------ */
+bool NTAPI ndis__quick_slow(NDIS_HANDLE handle, enum ndis_kind kind, const char *function);
 static inline bool ndis__quick(NDIS_HANDLE handle, enum ndis_kind kind, const char *function)
 {
     return likely(handle && ((struct ndis_object *)handle)->kind == (uint32_t)kind) ||
-           ndis__is(handle, kind, function);
+           ndis__quick_slow(handle, kind, function);
 }
 
 #endif

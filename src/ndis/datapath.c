@@ -7,6 +7,28 @@
 #include "ndis/data.h"
 #include "ndis/oid.h"
 
+_Static_assert(offsetof(struct ndis_adapter, driver) == 64 &&
+                   offsetof(struct ndis_adapter, running) == 128 &&
+                   offsetof(struct ndis_binding, tx_gate) == 64,
+               "what the data path touches fills whole cache lines");
+
+/* ---- slow ends of the data path: System V calls made out of line
+ * ------------------------------------------ */
+
+void NTAPI ndis__point_slow(enum umn_op op, const volatile void *object)
+{
+    umn__point_slow(op, object);
+}
+
+bool NTAPI ndis__quick_slow(NDIS_HANDLE handle, enum ndis_kind kind, const char *function)
+{
+    return ndis__is(handle, kind, function);
+}
+
+/* ---- life
+ * -------------------------------------------------------------------------------------------------
+ */
+
 int ndis__dp_adapter_init(struct ndis_adapter *a)
 {
     ndis__oid_init(a);
@@ -24,6 +46,7 @@ void ndis__dp_adapter_free(struct ndis_adapter *a)
 int ndis__dp_binding_init(struct ndis_binding *b)
 {
     b->data_kind = NDIS_KIND_BINDING;
+    b->below = b->adapter->driver;
     return ndis__gate_init(&b->tx_gate);
 }
 
@@ -54,6 +77,7 @@ NDIS_STATUS ndis__dp_adapter_run(struct ndis_adapter *a)
     plat_free(a->running);
     a->running = running;
     a->running_count = i;
+    a->only = i == 1 ? running[0] : NULL;
     ndis__gate_open(&a->rx_gate);
     return NDIS_STATUS_SUCCESS;
 }
@@ -65,4 +89,5 @@ void ndis__dp_adapter_stop(struct ndis_adapter *a)
     plat_free(a->running);
     a->running = NULL;
     a->running_count = 0;
+    a->only = NULL;
 }

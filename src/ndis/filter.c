@@ -27,7 +27,7 @@ struct filter_plan {
 /* ---- the data path's view
  * -------------------------------------------------------------------------- */
 
-bool ndis__frame_dest_slow(const NET_BUFFER_LIST *nbl, uint64_t *dest)
+bool NTAPI ndis__frame_dest_slow(const NET_BUFFER_LIST *nbl, uint64_t *dest)
 {
     *dest = 0;
     return nbl->FirstNetBuffer && ndis__nb_read(nbl->FirstNetBuffer, 0, dest, 6) == 6;
@@ -49,7 +49,7 @@ static unsigned find(const uint64_t *list, unsigned count, uint64_t address, boo
     return low;
 }
 
-bool ndis__filter_multicast(const struct ndis_binding *b, uint64_t dest)
+bool NTAPI ndis__filter_multicast(const struct ndis_binding *b, uint64_t dest)
 {
     struct umn_mutex *lock = (struct umn_mutex *)&b->multicast_lock;
     bool found;

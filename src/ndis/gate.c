@@ -10,9 +10,11 @@
  * wait, so that a context is never woken after it has gone its way and perhaps ended.
  */
 #include <assert.h>
+#include <string.h>
 #include "ndis/internal.h"
 
 static struct umn_mutex waiters;
+struct ndis_cpu ndis__cpu[64];
 
 static void set_waiter(struct umn_ctx **waiter, struct umn_ctx *ctx)
 {
@@ -45,35 +47,37 @@ int ndis__gate_init(struct ndis_gate *g)
 
 static bool gate_empty(const struct ndis_gate *g)
 {
-    for (unsigned i = 0; i < NDIS_GATE_SLOTS; i++)
-        if (__atomic_load_n(&g->slot[i].inside, __ATOMIC_SEQ_CST) != 0)
-            return false;
+    if (__atomic_load_n(&g->inside, __ATOMIC_SEQ_CST) != 0)
+        return false;
+    for (unsigned cpu = 0; cpu < umn__cpu_count(); cpu++)
+        for (unsigned i = 0; i < NDIS_CPU_CALLS; i++)
+            if (__atomic_load_n(&ndis__cpu[cpu].call[i], __ATOMIC_ACQUIRE) == g)
+                return false;
     return true;
 }
 
-/*
- * True and *slot: the caller is inside until ndis__gate_leave(g, *slot). The slot is counted first
- * and the gate looked at afterwards: a closer that finds every slot empty knows that whoever comes
- * later sees the closed gate.
- */
-bool ndis__gate_enter(struct ndis_gate *g, unsigned *slot)
+/* ndis__gate_enter for those without a vCPU of their own. */
+bool NTAPI ndis__gate_enter_shared(struct ndis_gate *g, unsigned *slot)
 {
-    unsigned i = umn__cpu() % NDIS_GATE_SLOTS;
-
-    __atomic_fetch_add(&g->slot[i].inside, 1, __ATOMIC_SEQ_CST);
+    __atomic_fetch_add(&g->inside, 1, __ATOMIC_SEQ_CST);
     if (__builtin_expect(!__atomic_load_n(&g->open, __ATOMIC_SEQ_CST), 0)) {
-        ndis__gate_leave(g, i);
+        ndis__gate_leave_shared(g);
         return false;
     }
-    *slot = i;
+    *slot = NDIS_GATE_SHARED;
     return true;
 }
 
-void ndis__gate_leave(struct ndis_gate *g, unsigned slot)
+void NTAPI ndis__gate_leave_shared(struct ndis_gate *g)
 {
-    __atomic_fetch_sub(&g->slot[slot].inside, 1, __ATOMIC_SEQ_CST);
+    __atomic_fetch_sub(&g->inside, 1, __ATOMIC_SEQ_CST);
     if (__builtin_expect(!__atomic_load_n(&g->open, __ATOMIC_SEQ_CST), 0))
         wake(&g->waiter);
+}
+
+void NTAPI ndis__gate_wake(struct ndis_gate *g)
+{
+    wake(&g->waiter);
 }
 
 void ndis__gate_open(struct ndis_gate *g)
@@ -90,25 +94,24 @@ void ndis__gate_close(struct ndis_gate *g)
 {
     ndis__gate_shut(g);
     set_waiter(&g->waiter, umn__ctx_self());
+    umn__fence_heavy(); /* pairs with enter and leave */
     while (!gate_empty(g))
         umn__park(UMN_FOREVER, "calls inside a closing gate", g);
     set_waiter(&g->waiter, NULL);
 }
 
+void ndis__dp_start(void)
+{
+    memset(ndis__cpu, 0, sizeof ndis__cpu);
+}
+
 /* ---- outstanding
  * --------------------------------------------------------------------------------- */
 
-void ndis__out_add(struct ndis_outstanding *o, int64_t n)
+void NTAPI ndis__out_gone(struct ndis_outstanding *o, int64_t left)
 {
-    __atomic_fetch_add(&o->count, n, __ATOMIC_SEQ_CST);
-}
-
-void ndis__out_sub(struct ndis_outstanding *o, int64_t n)
-{
-    int64_t left = __atomic_sub_fetch(&o->count, n, __ATOMIC_SEQ_CST);
-
     assert(left >= 0 && "more came back than went out");
-    if (__builtin_expect(left != 0, 1))
+    if (left != 0)
         return;
     wake(&o->waiter);
     if (o->on_zero)

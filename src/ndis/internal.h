@@ -70,22 +70,67 @@ enum ndis_kind ndis__kind(NDIS_HANDLE handle); /* DEAD for NULL; checked against
 
 /* ---- gates: rundown protection of a running path ---------------------------------------------- */
 /*
- * enter is called per batch on the data path: per-vCPU counters, no shared cache line. close makes
- * every later enter fail and waits (PASSIVE) until those inside have left; open lets in again.
- * A gate starts closed.
+ * enter is called per batch on the data path: at DISPATCH_LEVEL it writes only a cache line of the
+ * vCPU's own, which tells what gates the calls under way there are in. close makes every later
+ * enter fail and waits (PASSIVE) until those inside have left; open lets in again. A gate starts
+ * closed.
  */
-#define NDIS_GATE_SLOTS 16
 struct ndis_gate {
     uint32_t open;
+    uint32_t inside; /* calls that have no place in struct ndis_cpu: from below DISPATCH_LEVEL */
     struct umn_ctx *waiter;
-    struct {
-        int64_t inside;
-        char pad[56];
-    } slot[NDIS_GATE_SLOTS] __attribute__((aligned(64)));
 };
+
+/* What runs on a vCPU at DISPATCH_LEVEL. `call` is written there only and read by closers. */
+#define NDIS_CPU_CALLS 15
+struct ndis_cpu {
+    struct ndis_gate *call[NDIS_CPU_CALLS];
+    struct ndis_delivery *delivery; /* innermost; data.h */
+} __attribute__((aligned(128)));
+extern struct ndis_cpu ndis__cpu[64];
+#define NDIS_GATE_SHARED (~0u) /* slot of a call that is counted in the gate; else vCPU << 4 | place */
+
 int ndis__gate_init(struct ndis_gate *g);
-bool ndis__gate_enter(struct ndis_gate *g, unsigned *slot); /* <= DISPATCH */
-void ndis__gate_leave(struct ndis_gate *g, unsigned slot);
+bool NTAPI ndis__gate_enter_shared(struct ndis_gate *g, unsigned *slot);
+void NTAPI ndis__gate_leave_shared(struct ndis_gate *g);
+void NTAPI ndis__gate_wake(struct ndis_gate *g); /* after leaving a shut gate */
+
+static inline __attribute__((always_inline)) void ndis__gate_leave(struct ndis_gate *g,
+                                                                   unsigned slot)
+{
+    if (__builtin_expect(slot == NDIS_GATE_SHARED, 0)) {
+        ndis__gate_leave_shared(g);
+        return;
+    }
+    __atomic_store_n(&ndis__cpu[slot >> 4].call[slot & 15], NULL, __ATOMIC_RELEASE);
+    umn__fence_light();
+    if (__builtin_expect(!__atomic_load_n(&g->open, __ATOMIC_RELAXED), 0))
+        ndis__gate_wake(g);
+}
+
+/*
+ * True and *slot: the caller is inside until ndis__gate_leave(g, *slot), at the same IRQL. The call
+ * is noted first and the gate looked at afterwards: a closer that finds it empty knows that whoever
+ * comes later sees the closed gate. <= DISPATCH.
+ */
+static inline __attribute__((always_inline)) bool ndis__gate_enter(struct ndis_gate *g,
+                                                                   unsigned *slot)
+{
+    unsigned cpu = umn__cpu_quick(), i = 0;
+
+    if (__builtin_expect(umn__irql_quick() < UMN_DISPATCH, 0))
+        return ndis__gate_enter_shared(g, slot);
+    while (__atomic_load_n(&ndis__cpu[cpu].call[i], __ATOMIC_RELAXED))
+        if (__builtin_expect(++i == NDIS_CPU_CALLS, 0))
+            return ndis__gate_enter_shared(g, slot);
+    __atomic_store_n(&ndis__cpu[cpu].call[i], g, __ATOMIC_RELAXED);
+    umn__fence_light();
+    *slot = cpu << 4 | i;
+    if (__builtin_expect(__atomic_load_n(&g->open, __ATOMIC_ACQUIRE), 1))
+        return true;
+    ndis__gate_leave(g, *slot);
+    return false;
+}
 void ndis__gate_open(struct ndis_gate *g);
 void ndis__gate_shut(struct ndis_gate *g);  /* <= DISPATCH: no later enter succeeds; no wait */
 void ndis__gate_close(struct ndis_gate *g); /* shut, then wait at PASSIVE */
@@ -98,8 +143,27 @@ struct ndis_outstanding {
      * that pends learns so that it can complete (binding.c). Must not free the object. */
     void (*on_zero)(struct ndis_outstanding *o);
 };
-void ndis__out_add(struct ndis_outstanding *o, int64_t n);
-void ndis__out_sub(struct ndis_outstanding *o, int64_t n);
+void NTAPI ndis__out_gone(struct ndis_outstanding *o, int64_t left);
+static inline __attribute__((always_inline)) void ndis__out_add(struct ndis_outstanding *o, int64_t n)
+{
+    __atomic_fetch_add(&o->count, n, __ATOMIC_SEQ_CST);
+}
+static inline __attribute__((always_inline)) void ndis__out_sub(struct ndis_outstanding *o, int64_t n)
+{
+    int64_t left = __atomic_sub_fetch(&o->count, n, __ATOMIC_SEQ_CST);
+
+    if (left <= 0 && (o->on_zero || __atomic_load_n(&o->waiter, __ATOMIC_SEQ_CST)))
+        ndis__out_gone(o, left);
+}
+/* The same for receives: the count may be below zero while the callback that indicated them has not
+ * returned (data.h). Who waits does so behind a closed gate, when no such callback is under way. */
+static inline __attribute__((always_inline)) void ndis__out_back(struct ndis_outstanding *o, int64_t n)
+{
+    int64_t left = __atomic_sub_fetch(&o->count, n, __ATOMIC_SEQ_CST);
+
+    if (left == 0 && (o->on_zero || __atomic_load_n(&o->waiter, __ATOMIC_SEQ_CST)))
+        ndis__out_gone(o, left);
+}
 void ndis__out_wait(struct ndis_outstanding *o, const char *why);
 
 /* A one-shot completion that a callback may finish inline or later from any context. */
@@ -184,16 +248,33 @@ struct ndis_attributes {
     bool have_hardware_assist;
 };
 
+/* The first line is all of an adapter that a receive at DISPATCH_LEVEL touches when its one binding
+ * returns the NBLs inside the callback; it is not written. The second is for the rest of the data
+ * path. */
 struct ndis_adapter {
     struct ndis_object obj;
+    struct ndis_gate rx_gate;    /* open from restart begun until pause begun */
+    struct ndis_binding *only;   /* running[0] if running_count is 1, else NULL */
+    uint64_t mac;                /* current address, first byte lowest; filter.c */
+    uint32_t filter_set;         /* what the miniport was last given */
+    bool frames_802_3;           /* frames start with a destination address */
+    bool loopback;               /* some binding wants to see sends; filter.c */
+    bool resetting;              /* between RESET_START and RESET_END */
+    NDIS_HANDLE context;         /* MiniportAdapterContext, from registration attributes */
+
+    struct ndis_mdriver *driver __attribute__((aligned(64)));
+    struct ndis_outstanding rx_out; /* NBLs indicated and not yet back */
+    struct ndis_outstanding call_out; /* MiniportReturnNetBufferLists and the like under way */
+
+    /* data path: send.c, receive.c. `running` is rebuilt at restart, immutable while Running */
+    struct ndis_binding **running __attribute__((aligned(64)));
+    unsigned running_count;
     struct umn_list link;        /* ndis.adapters */
     struct umn_list driver_link; /* ndis_mdriver.adapters */
-    struct ndis_mdriver *driver;
     DEVICE_OBJECT *pdo, *fdo, *next_device;
     char *name;                  /* \Device\{GUID} */
     UNICODE_STRING name_us;      /* the same */
     enum ndis_adapter_state state; /* adapter.c */
-    NDIS_HANDLE context;         /* MiniportAdapterContext, from registration attributes */
     struct ndis_attributes attr;
     NDIS_HANDLE im_context;      /* DeviceContext of a virtual miniport */
     bool is_vm, pnp_started, im_requested, surprise_removed, removing;
@@ -208,22 +289,11 @@ struct ndis_adapter {
     bool pause_pending, restart_pending;
     /* bindings, newest last; changed only inside an operation while Paused */
     struct umn_list bindings;    /* ndis_binding.adapter_link */
-    /* data path: send.c, receive.c. `running` is rebuilt at restart, immutable while Running */
-    struct ndis_binding **running;
-    unsigned running_count;
-    struct ndis_gate rx_gate;    /* open from restart begun until pause begun */
-    struct ndis_outstanding rx_out; /* NBLs indicated and not yet back */
-    struct ndis_outstanding call_out; /* MiniportReturnNetBufferLists and the like under way */
     /* requests, filters */
     struct ndis_oid_queue oid;
-    uint32_t filter_set;         /* what the miniport was last given */
-    uint64_t mac;                /* current address, first byte lowest; filter.c */
-    bool frames_802_3;           /* frames start with a destination address */
-    bool loopback;               /* some binding wants to see sends; filter.c */
     unsigned multicast_count;    /* the list that the miniport was last given */
     uint64_t *multicast;
     uint32_t lookahead_set;      /* likewise */
-    bool resetting;              /* between RESET_START and RESET_END */
     /* reset.c */
     bool reset_pending, reset_addressing;
     uint32_t reset_wanted;
@@ -246,32 +316,35 @@ struct ndis_adapter {
     NET_IF_OPER_STATUS oper_status; /* status.c */
 };
 
+/* The first line is for receives, the second for sends and what is held. */
 struct ndis_binding {
     struct ndis_object obj;
-    struct umn_list adapter_link, protocol_link;
     struct ndis_adapter *adapter;
     struct ndis_protocol *protocol;
-    NDIS_HANDLE context;         /* ProtocolBindingContext */
-    enum ndis_binding_state state; /* binding.c */
+    NDIS_HANDLE context;            /* ProtocolBindingContext */
+    enum ndis_binding_state state;  /* binding.c */
+    uint32_t packet_filter;         /* filter.c */
+    uint32_t data_kind;             /* NDIS_KIND_BINDING from init to free: completions and returns
+                                     * come while the handle is closing */
+    struct ndis_mdriver *below;     /* adapter->driver */
+
+    struct ndis_gate tx_gate __attribute__((aligned(64))); /* open while Running */
+    struct ndis_outstanding tx_out; /* NBLs sent, not completed */
+    struct ndis_outstanding rx_out; /* NBLs indicated to it, not returned */
+
+    struct ndis_outstanding call_out; /* status callbacks under way: a close waits for them */
+    struct ndis_outstanding oid_out;/* its requests under way */
+    struct umn_list adapter_link, protocol_link;
     NDIS_MEDIUM medium;
     struct umn_ctx *bind_ctx;    /* the context inside ProtocolBindAdapterEx, else NULL */
     bool opened, open_pending, close_called, close_pending, unbinding, unbind_pending;
     struct ndis_completion open_done, bind_done, close_done, unbind_done;
-    /* data path */
-    uint32_t data_kind;             /* NDIS_KIND_BINDING from init to free: completions and returns
-                                     * come while the handle is closing */
-    struct ndis_gate tx_gate;       /* open while Running */
-    struct ndis_outstanding tx_out; /* NBLs sent, not completed */
-    struct ndis_outstanding rx_out; /* NBLs indicated to it, not returned */
-    struct ndis_outstanding oid_out;/* its requests under way */
     /* filter.c */
-    uint32_t packet_filter;
     unsigned multicast_count;
     uint64_t *multicast;         /* address, first byte lowest, | times added << 48; sorted */
     uint32_t lookahead;
     struct umn_mutex multicast_lock; /* leaf, around `multicast` */
     /* binding.c */
-    struct ndis_outstanding call_out; /* status callbacks under way: a close waits for them */
     struct ndis_bind_op *bind_op;     /* while the bind operation lasts */
     struct ndis_object unbind;        /* UnbindContext */
     struct umn_work open_work, close_work;
@@ -321,6 +394,7 @@ bool ndis__protocol_wants(struct ndis_protocol *p, const char *adapter_name); /*
 /* ---- data path, called by stack.c and binding.c ----------------------------------------------------- */
 /* Checks of NBL ownership, flags and links on every batch (debug builds: on). Before the first pool. */
 void umn__ndis_verify(bool on);
+void ndis__dp_start(void); /* in umn__ndis_start */
 void ndis__dp_stop(void); /* in umn__ndis_stop, after the last adapter: frees the internal pools */
 int ndis__dp_adapter_init(struct ndis_adapter *a);   /* gates, queue; in adapter creation */
 void ndis__dp_adapter_free(struct ndis_adapter *a);

@@ -311,6 +311,7 @@ int umn__ndis_start(void)
     umn_list_init(&ndis.events);
     umn__ndis_settings = (struct umn_ndis_settings){.ndis_minor = 87};
     ndis.started = true;
+    ndis__dp_start();
     ndis__drivers_start();
     return 0;
 }

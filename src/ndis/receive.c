@@ -21,15 +21,45 @@ static inline bool may_receive(const struct ndis_binding *b)
     return s == NDIS_BINDING_RUNNING || s == NDIS_BINDING_PAUSING;
 }
 
+/* The protocol has lowered the IRQL in its callback and something else has run on the vCPU. */
+static NDIS_COLD void NTAPI out_of_order(struct ndis_cpu *cpu, struct ndis_delivery *d)
+{
+    struct ndis_delivery **p = &cpu->delivery;
+
+    while (*p && *p != d)
+        p = &(*p)->outer;
+    if (*p)
+        *p = d->outer;
+}
+
 void NTAPI ndis__to_protocol(struct ndis_binding *b, NET_BUFFER_LIST *chain, ULONG port,
                              ULONG count, ULONG flags)
 {
-    if (!(flags & NDIS_RECEIVE_FLAGS_RESOURCES)) {
-        ndis__out_add(&b->rx_out, count);
-        ndis__out_add(&b->adapter->rx_out, count);
+    struct ndis_delivery d = {.binding = b};
+    struct ndis_cpu *cpu;
+
+    if (unlikely(umn__irql_quick() < UMN_DISPATCH || flags & NDIS_RECEIVE_FLAGS_RESOURCES)) {
+        if (!(flags & NDIS_RECEIVE_FLAGS_RESOURCES)) {
+            ndis__out_add(&b->rx_out, count);
+            ndis__out_add(&b->adapter->rx_out, count);
+        }
+        ndis__point(UMN_OP_CALLBACK, b);
+        b->protocol->chars.ReceiveNetBufferListsHandler(b->context, chain, port, count, flags);
+        return;
     }
-    umn__point(UMN_OP_CALLBACK, b);
+    cpu = &ndis__cpu[umn__cpu_quick()];
+    d.outer = cpu->delivery;
+    cpu->delivery = &d;
+    ndis__point(UMN_OP_CALLBACK, b);
     b->protocol->chars.ReceiveNetBufferListsHandler(b->context, chain, port, count, flags);
+    if (likely(cpu->delivery == &d))
+        cpu->delivery = d.outer;
+    else
+        out_of_order(cpu, &d);
+    if (unlikely(d.returned != count)) {
+        ndis__out_add(&b->rx_out, (int64_t)count - d.returned);
+        ndis__out_add(&b->adapter->rx_out, (int64_t)count - d.returned);
+    }
 }
 
 /* Back to the miniport, uncounted. A chain that was only lent needs no call. */
@@ -40,13 +70,13 @@ static void NTAPI give_back(struct ndis_adapter *a, NET_BUFFER_LIST *chain, ULON
     if (unlikely(ndis__verify))
         for (NET_BUFFER_LIST *nbl = chain; nbl; nbl = nbl->Next)
             ndis__nbl_tail(nbl)->received--;
-    umn__point(UMN_OP_CALLBACK, a);
+    ndis__point(UMN_OP_CALLBACK, a);
     a->driver->chars.ReturnNetBufferListsHandler(
         a->context, chain,
         receive_flags & NDIS_RECEIVE_FLAGS_DISPATCH_LEVEL ? NDIS_RETURN_FLAGS_DISPATCH_LEVEL : 0);
 }
 
-static NDIS_COLD void refused(struct ndis_adapter *a, NET_BUFFER_LIST *chain, ULONG flags)
+static NDIS_COLD void NTAPI refused(struct ndis_adapter *a, NET_BUFFER_LIST *chain, ULONG flags)
 {
     enum ndis_adapter_state s = __atomic_load_n(&a->state, __ATOMIC_RELAXED);
 
@@ -76,7 +106,7 @@ static inline bool accepts_all(const struct ndis_binding *b, const struct ndis_a
     *none = !filter || !may_receive(b);
     return *none || filter & NDIS_PACKET_TYPE_PROMISCUOUS || !a->frames_802_3 ||
            (flags & NDIS_RECEIVE_FLAGS_PERFECT_FILTERED && filter == ndis__peek(a->filter_set) &&
-            a->running_count == 1);
+            a->only);
 }
 
 /* A lent chain must come back linked as it was: each accepted run is cut off only during the call.
@@ -284,8 +314,8 @@ static uint64_t takers_of(const struct delivery *d, const NET_BUFFER_LIST *nbl)
     return mask;
 }
 
-static NDIS_COLD void deliver_many(struct ndis_adapter *a, NET_BUFFER_LIST *chain, ULONG port,
-                                   ULONG flags)
+static NDIS_COLD void NTAPI deliver_many(struct ndis_adapter *a, NET_BUFFER_LIST *chain, ULONG port,
+                                         ULONG flags)
 {
     struct delivery d;
     NET_BUFFER_LIST *rejected = NULL, **out = &rejected, *next;
@@ -323,6 +353,20 @@ static NDIS_COLD void deliver_many(struct ndis_adapter *a, NET_BUFFER_LIST *chai
 /* ---- what drivers call
  * ---------------------------------------------------------------------------------- */
 
+static NDIS_COLD NET_BUFFER_LIST *NTAPI verified(struct ndis_adapter *a, NET_BUFFER_LIST *chain,
+                                                 ULONG announced, ULONG flags)
+{
+    ULONG n = ndis__verify_chain(
+        NDIS_VERIFY_RECEIVE, a, &chain, flags & NDIS_RECEIVE_FLAGS_DISPATCH_LEVEL,
+        flags & NDIS_RECEIVE_FLAGS_RESOURCES, "NdisMIndicateReceiveNetBufferLists");
+
+    if (n != announced)
+        umn__report("NBL-10", 0,
+                    "NdisMIndicateReceiveNetBufferLists: %u NBLs announced, the list has %u",
+                    announced, n);
+    return chain;
+}
+
 /*
  * Indicates a chain of NumberOfNetBufferLists received NBLs. They are NDIS's until
  * MiniportReturnNetBufferLists gives them back, or, with NDIS_RECEIVE_FLAGS_RESOURCES, until this
@@ -341,29 +385,21 @@ void NTAPI NdisMIndicateReceiveNetBufferLists(NDIS_HANDLE MiniportAdapterHandle,
     if (unlikely(!ndis__quick(a, NDIS_KIND_ADAPTER, "NdisMIndicateReceiveNetBufferLists") ||
                  !chain))
         return;
-    if (unlikely(ndis__verify)) {
-        ULONG n = ndis__verify_chain(
-            NDIS_VERIFY_RECEIVE, a, &chain, ReceiveFlags & NDIS_RECEIVE_FLAGS_DISPATCH_LEVEL,
-            ReceiveFlags & NDIS_RECEIVE_FLAGS_RESOURCES, "NdisMIndicateReceiveNetBufferLists");
-        if (n != NumberOfNetBufferLists)
-            umn__report("NBL-10", 0,
-                        "NdisMIndicateReceiveNetBufferLists: %u NBLs announced, the "
-                        "list has %u",
-                        NumberOfNetBufferLists, n);
-    }
+    if (unlikely(ndis__verify))
+        chain = verified(a, chain, NumberOfNetBufferLists, ReceiveFlags);
     if (unlikely(!ndis__gate_enter(&a->rx_gate, &slot))) {
         refused(a, chain, ReceiveFlags);
         return;
     }
-    if (likely(a->running_count == 1))
-        deliver_one(a->running[0], chain, PortNumber, ReceiveFlags);
+    if (likely(a->only != NULL))
+        deliver_one(a->only, chain, PortNumber, ReceiveFlags);
     else
         deliver_many(a, chain, PortNumber, ReceiveFlags);
     ndis__gate_leave(&a->rx_gate, slot);
 }
 
 /* Takes shared NBLs out of a returned chain; what the miniport gets back stays in it. */
-static NDIS_COLD NET_BUFFER_LIST *unshare(struct ndis_adapter *a, NET_BUFFER_LIST *chain)
+static NDIS_COLD NET_BUFFER_LIST *NTAPI unshare(struct ndis_adapter *a, NET_BUFFER_LIST *chain)
 {
     NET_BUFFER_LIST *back = NULL, **end = &back, *next;
 
@@ -397,6 +433,14 @@ static NDIS_COLD NET_BUFFER_LIST *unshare(struct ndis_adapter *a, NET_BUFFER_LIS
     return back;
 }
 
+static NDIS_COLD NET_BUFFER_LIST *NTAPI verified_return(struct ndis_binding *b,
+                                                        NET_BUFFER_LIST *chain, ULONG flags)
+{
+    ndis__verify_chain(NDIS_VERIFY_RETURN, b, &chain, flags & NDIS_RETURN_FLAGS_DISPATCH_LEVEL,
+                       false, "NdisReturnNetBufferLists");
+    return chain;
+}
+
 /*
  * Gives received NBLs back, in any order and mixture, to the binding that they came from.
  * <= DISPATCH_LEVEL. nf-ndis-ndisreturnnetbufferlists.md, IM-RCV-02
@@ -406,18 +450,17 @@ void NTAPI NdisReturnNetBufferLists(NDIS_HANDLE NdisBindingHandle, PNET_BUFFER_L
 {
     struct ndis_binding *b = NdisBindingHandle;
     NET_BUFFER_LIST *chain = NetBufferLists;
+    struct ndis_delivery *d = NULL;
     struct ndis_adapter *a;
     bool shared = false;
     ULONG n = 0;
 
     /* Also while the binding closes: it waits for just these. */
     if (unlikely(!b || b->data_kind != NDIS_KIND_BINDING) &&
-        !ndis__is(b, NDIS_KIND_BINDING, "NdisReturnNetBufferLists"))
+        !ndis__quick_slow(b, NDIS_KIND_BINDING, "NdisReturnNetBufferLists"))
         return;
     if (unlikely(ndis__verify))
-        ndis__verify_chain(NDIS_VERIFY_RETURN, b, &chain,
-                           ReturnFlags & NDIS_RETURN_FLAGS_DISPATCH_LEVEL, false,
-                           "NdisReturnNetBufferLists");
+        chain = verified_return(b, chain, ReturnFlags);
     for (NET_BUFFER_LIST *nbl = chain; nbl; nbl = nbl->Next) {
         shared |= nbl->NdisReserved[0] != NULL;
         n++;
@@ -427,13 +470,22 @@ void NTAPI NdisReturnNetBufferLists(NDIS_HANDLE NdisBindingHandle, PNET_BUFFER_L
     a = b->adapter;
     if (unlikely(shared))
         chain = unshare(a, chain);
-    ndis__out_add(&a->call_out, 1);
-    /* Uncounted before the miniport hears of it: it may complete its pause there. */
-    ndis__out_sub(&b->rx_out, n);
-    ndis__out_sub(&a->rx_out, n);
-    if (likely(chain != NULL)) {
-        umn__point(UMN_OP_CALLBACK, a);
-        a->driver->chars.ReturnNetBufferListsHandler(a->context, chain, ReturnFlags);
+    /* Uncounted before the miniport hears of it: it may complete its pause there. An indication
+     * under way keeps the adapter running, so that nothing else need be counted. */
+    if (likely(umn__irql_quick() >= UMN_DISPATCH))
+        for (d = ndis__cpu[umn__cpu_quick()].delivery; d && d->binding != b; d = d->outer)
+            ;
+    if (likely(d != NULL)) {
+        d->returned += n;
+    } else {
+        ndis__out_add(&a->call_out, 1);
+        ndis__out_back(&b->rx_out, n);
+        ndis__out_back(&a->rx_out, n);
     }
-    ndis__out_sub(&a->call_out, 1);
+    if (likely(chain != NULL)) {
+        ndis__point(UMN_OP_CALLBACK, a);
+        b->below->chars.ReturnNetBufferListsHandler(a->context, chain, ReturnFlags);
+    }
+    if (unlikely(d == NULL))
+        ndis__out_sub(&a->call_out, 1);
 }

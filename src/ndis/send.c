@@ -29,14 +29,14 @@ static inline ULONG chain_length(struct ndis_binding *b, NET_BUFFER_LIST *nbl)
 static void complete_to(struct ndis_binding *b, NET_BUFFER_LIST *chain, ULONG flags)
 {
     ndis__out_add(&b->call_out, 1);
-    umn__point(UMN_OP_CALLBACK, b);
+    ndis__point(UMN_OP_CALLBACK, b);
     b->protocol->chars.SendNetBufferListsCompleteHandler(b->context, chain, flags);
     ndis__out_sub(&b->call_out, 1);
 }
 
 /* The whole chain comes back at once with `status`: it never reached the miniport. */
-static NDIS_COLD void refuse(struct ndis_binding *b, NET_BUFFER_LIST *chain, NDIS_STATUS status,
-                             ULONG send_flags)
+static NDIS_COLD void NTAPI refuse(struct ndis_binding *b, NET_BUFFER_LIST *chain,
+                                   NDIS_STATUS status, ULONG send_flags)
 {
     enum ndis_binding_state state = __atomic_load_n(&b->state, __ATOMIC_RELAXED);
 
@@ -52,6 +52,18 @@ static NDIS_COLD void refuse(struct ndis_binding *b, NET_BUFFER_LIST *chain, NDI
     complete_to(
         b, chain,
         send_flags & NDIS_SEND_FLAGS_DISPATCH_LEVEL ? NDIS_SEND_COMPLETE_FLAGS_DISPATCH_LEVEL : 0);
+}
+
+static NDIS_COLD void NTAPI looped_back(struct ndis_binding *b, NET_BUFFER_LIST *chain, ULONG port,
+                                        ULONG flags)
+{
+    ndis__loopback(b, chain, port, flags);
+}
+
+static NDIS_COLD ULONG NTAPI verified(struct ndis_binding *b, NET_BUFFER_LIST **chain, ULONG flags)
+{
+    return ndis__verify_chain(NDIS_VERIFY_SEND, b, chain, flags & NDIS_SEND_FLAGS_DISPATCH_LEVEL,
+                              false, "NdisSendNetBufferLists");
 }
 
 /*
@@ -71,9 +83,7 @@ void NTAPI NdisSendNetBufferLists(NDIS_HANDLE NdisBindingHandle, PNET_BUFFER_LIS
     if (unlikely(!ndis__quick(b, NDIS_KIND_BINDING, "NdisSendNetBufferLists") || !chain))
         return;
     if (unlikely(ndis__verify))
-        n = ndis__verify_chain(NDIS_VERIFY_SEND, b, &chain,
-                               SendFlags & NDIS_SEND_FLAGS_DISPATCH_LEVEL, false,
-                               "NdisSendNetBufferLists");
+        n = verified(b, &chain, SendFlags);
     else
         n = chain_length(b, chain);
     if (unlikely(!n))
@@ -90,18 +100,26 @@ void NTAPI NdisSendNetBufferLists(NDIS_HANDLE NdisBindingHandle, PNET_BUFFER_LIS
     }
     ndis__out_add(&b->tx_out, n);
     if (unlikely(ndis__peek(a->loopback) || SendFlags & NDIS_SEND_FLAGS_CHECK_FOR_LOOPBACK))
-        ndis__loopback(b, chain, PortNumber, SendFlags);
-    umn__point(UMN_OP_CALLBACK, a);
+        looped_back(b, chain, PortNumber, SendFlags);
+    ndis__point(UMN_OP_CALLBACK, a);
     a->driver->chars.SendNetBufferListsHandler(a->context, chain, PortNumber, SendFlags);
     ndis__gate_leave(&b->tx_gate, slot);
 }
 
-static NDIS_COLD bool no_binding_of(struct ndis_adapter *a)
+static NDIS_COLD bool NTAPI no_binding_of(struct ndis_adapter *a)
 {
     umn__report("NBL-07", 0,
                 "NdisMSendNetBufferListsComplete: SourceHandle is no binding of this "
                 "adapter; the NBL cannot be completed");
     return false;
+}
+
+static NDIS_COLD void NTAPI verified_complete(struct ndis_adapter *a, NET_BUFFER_LIST **chain,
+                                              ULONG flags)
+{
+    ndis__verify_chain(NDIS_VERIFY_SEND_COMPLETE, a, chain,
+                       flags & NDIS_SEND_COMPLETE_FLAGS_DISPATCH_LEVEL, false,
+                       "NdisMSendNetBufferListsComplete");
 }
 
 /*
@@ -117,9 +135,7 @@ void NTAPI NdisMSendNetBufferListsComplete(NDIS_HANDLE MiniportAdapterHandle,
     if (unlikely(!ndis__quick(a, NDIS_KIND_ADAPTER, "NdisMSendNetBufferListsComplete")))
         return;
     if (unlikely(ndis__verify))
-        ndis__verify_chain(NDIS_VERIFY_SEND_COMPLETE, a, &chain,
-                           SendCompleteFlags & NDIS_SEND_COMPLETE_FLAGS_DISPATCH_LEVEL, false,
-                           "NdisMSendNetBufferListsComplete");
+        verified_complete(a, &chain, SendCompleteFlags);
     while (chain) {
         struct ndis_binding *b = chain->SourceHandle;
         NET_BUFFER_LIST *last = chain, *rest;
@@ -135,7 +151,7 @@ void NTAPI NdisMSendNetBufferListsComplete(NDIS_HANDLE MiniportAdapterHandle,
              */
             ndis__out_add(&b->call_out, 1);
             ndis__out_sub(&b->tx_out, n);
-            umn__point(UMN_OP_CALLBACK, b);
+            ndis__point(UMN_OP_CALLBACK, b);
             b->protocol->chars.SendNetBufferListsCompleteHandler(b->context, chain,
                                                                  SendCompleteFlags);
             ndis__out_sub(&b->call_out, 1);
@@ -161,7 +177,7 @@ void NTAPI NdisCancelSendNetBufferLists(NDIS_HANDLE NdisBindingHandle, PVOID Can
     /* Behind a closed gate the miniport has nothing of this binding, or soon completes it. */
     if (!a->driver->chars.CancelSendHandler || !ndis__gate_enter(&b->tx_gate, &slot))
         return;
-    umn__point(UMN_OP_CALLBACK, a);
+    ndis__point(UMN_OP_CALLBACK, a);
     a->driver->chars.CancelSendHandler(a->context, CancelId);
     ndis__gate_leave(&b->tx_gate, slot);
 }

@@ -6,9 +6,11 @@
 #include "plat/plat.h"
 
 #include <dlfcn.h>
+#include <linux/membarrier.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/random.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 static int MaxLevel = 1;
@@ -23,6 +25,21 @@ void plat_random(void *buf, size_t len)
         p += n;
         len -= (size_t)n;
     }
+}
+
+bool plat_fence_all_ready(void)
+{
+    const long want = MEMBARRIER_CMD_PRIVATE_EXPEDITED | MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED;
+    long has = syscall(SYS_membarrier, MEMBARRIER_CMD_QUERY, 0, 0);
+
+    return has >= 0 && (has & want) == want &&
+           syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0) == 0;
+}
+
+/* Once registered it cannot fail. */
+void plat_fence_all(void)
+{
+    syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0);
 }
 
 /* RTLD_LOCAL: two drivers may define the same name; a driver sees only the host's exports. */

@@ -88,6 +88,10 @@ void plat_poller_wake(struct plat_poller *p);
 
 /* Random bytes for things that must be unique (GUIDs); explore never calls this. */
 void plat_random(void *buf, size_t len);
+/* A full memory fence on every running thread of the process, between two instructions of each.
+ * ready: whether the kernel has it (asked once); without it plat_fence_all must not be called. */
+bool plat_fence_all_ready(void);
+void plat_fence_all(void);
 
 /* Shared objects. On failure *why is a message to be freed with plat_free. */
 int plat_dl_open(const char *path, void **handle, char **why);

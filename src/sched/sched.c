@@ -16,6 +16,7 @@ __thread unsigned umn__mutexes;
 void (*umn__switch_hook)(struct umn_ctx *from, struct umn_ctx *to);
 void (*umn__fire_hook)(struct umn_timer *t);
 unsigned char UmnPointsOn;
+unsigned char UmnFenceOn;
 
 static enum { STOPPED, EXPLORE, THREADS } Mode;
 
@@ -28,6 +29,7 @@ int umn__sched_start(const struct umn_sched_config *config)
     bool explore = config->backend == UMN_BACKEND_EXPLORE;
     /* Before the back end starts: its host threads look at it at once. */
     Mode = explore ? EXPLORE : THREADS;
+    UmnFenceOn = !explore && !plat_fence_all_ready();
     int error = explore ? umn__x_start(config) : umn__t_start(config);
     if (error)
         Mode = STOPPED;
@@ -58,6 +60,14 @@ bool umn__sched_running(void)
 enum umn_backend umn__sched_backend(void)
 {
     return Mode == EXPLORE ? UMN_BACKEND_EXPLORE : UMN_BACKEND_THREADS;
+}
+
+void umn__fence_heavy(void)
+{
+    if (Mode == THREADS && !UmnFenceOn)
+        plat_fence_all();
+    else
+        __atomic_thread_fence(__ATOMIC_SEQ_CST);
 }
 
 /* ---- contexts ------------------------------------------------------------------------------ */

@@ -146,6 +146,22 @@ static inline void umn__point(enum umn_op op, const volatile void *object)
 /* A number below n; 0 is always the benign choice and the only one on threads and FIFO. */
 uint32_t umn__choose(uint32_t n, const char *what);
 
+/* ---- fences ---------------------------------------------------------------------------------- */
+/*
+ * Two halves of one full fence, for "I store, then look" against "the other stores, then looks":
+ * the frequent side uses the light half, which costs nothing where the kernel can fence all threads
+ * of the process at once (membarrier); the rare side pays with the heavy half. [any]
+ */
+extern unsigned char UmnFenceOn; /* the light half must be a real fence */
+static inline void umn__fence_light(void)
+{
+    if (__builtin_expect(UmnFenceOn, 0))
+        __atomic_thread_fence(__ATOMIC_SEQ_CST);
+    else
+        __atomic_signal_fence(__ATOMIC_SEQ_CST);
+}
+void umn__fence_heavy(void);
+
 /* ---- blocking ------------------------------------------------------------------------------- */
 #define UMN_FOREVER UINT64_MAX
 /*
