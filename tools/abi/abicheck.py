@@ -404,7 +404,7 @@ def main():
     if args[:1] == ['--reduce']:
         Check(os.path.join('/tmp', f'umn-abi-{os.getuid()}')).reduce(args[1])
         return
-    check = Check(args[0] if args else os.path.join('/tmp', f'umn-abi-{os.getuid()}'))
+    check = Check(os.path.abspath(args[0]) if args else os.path.join('/tmp', f'umn-abi-{os.getuid()}'))
     with open(DATA, encoding='utf-8') as f:
         data = json.load(f)
     check.compare(data)
