@@ -29,6 +29,7 @@ BOOLEAN FilterInit(MUX_BINDING *Binding)
 
     InitializeListHead(&Filter->Waiting);
     InitializeListHead(&Filter->Served);
+    InitializeListHead(&Filter->Groups);
     NdisInitializeEvent(&Filter->Idle);
     NdisSetEvent(&Filter->Idle);
     Filter->ListMax =
@@ -38,52 +39,9 @@ BOOLEAN FilterInit(MUX_BINDING *Binding)
     return Filter->List != NULL && Filter->Wanted != NULL;
 }
 
-/* Adds one address to Wanted unless it is there. FALSE: the list is full. */
-static BOOLEAN FilterAdd(MUX_FILTER *Filter, const UCHAR *Address)
-{
-    ULONG i;
-
-    for (i = 0; i < Filter->WantedCount; i++)
-    {
-        if (NdisEqualMemory(Filter->Wanted[i], Address, MUX_MAC_LENGTH))
-        {
-            return TRUE;
-        }
-    }
-    if (Filter->WantedCount == Filter->ListMax)
-    {
-        return FALSE;
-    }
-    NdisMoveMemory(Filter->Wanted[Filter->WantedCount++], Address, MUX_MAC_LENGTH);
-    return TRUE;
-}
-
-/* The union of the multicast lists of those that want multicasts. FALSE: it does not fit. */
-static BOOLEAN FilterLists(MUX_BINDING *Binding)
-{
-    const MUX_TABLE *Table = Binding->Table;
-    BOOLEAN Fits = TRUE;
-    ULONG i, k;
-
-    for (i = 0; i < Table->Count && Fits; i++)
-    {
-        const MUX_VM *Vm = Table->ByVlan[i];
-
-        if ((Vm->Filter & NDIS_PACKET_TYPE_MULTICAST) == 0)
-        {
-            continue;
-        }
-        for (k = 0; k < Vm->MulticastCount && Fits; k++)
-        {
-            Fits = FilterAdd(&Binding->Filter, Vm->Multicast[k]);
-        }
-    }
-    return Fits;
-}
-
 /*
- * The union over all virtual miniports of the binding. The table keeps the totals of the filters, so that only a
- * change of lists walks. A list that does not fit becomes ALL_MULTICAST.
+ * The union over all virtual miniports of the binding. The table keeps the totals of the filters,
+ * group.c those of the lists. A list that does not fit becomes ALL_MULTICAST.
  */
 static VOID FilterUnion(MUX_BINDING *Binding, BOOLEAN Lists)
 {
@@ -105,11 +63,10 @@ static VOID FilterUnion(MUX_BINDING *Binding, BOOLEAN Lists)
     }
     if (Lists)
     {
-        Filter->WantedCount = 0;
-        Filter->Overflow = FALSE;
-        if (Table != NULL && !FilterLists(Binding))
+        Filter->WantedCount = GroupUnion(Filter, Filter->Wanted, Filter->ListMax);
+        Filter->Overflow = Filter->WantedCount > Filter->ListMax;
+        if (Filter->Overflow)
         {
-            Filter->Overflow = TRUE;
             Filter->WantedCount = 0;
         }
     }
@@ -203,13 +160,23 @@ static VOID FilterResult(MUX_BINDING *Binding, NDIS_STATUS Status)
     }
 }
 
+/* The filter of Vm becomes New; its multicast list joins or leaves the union. TableLock held for write. */
+static VOID FilterApply(MUX_VM *Vm, ULONG New)
+{
+    if (((Vm->Filter ^ New) & NDIS_PACKET_TYPE_MULTICAST) != 0)
+    {
+        GroupWantAll(Vm, (New & NDIS_PACKET_TYPE_MULTICAST) != 0);
+    }
+    TableFilterChanged(Vm, New);
+}
+
 /* The lower adapter refused: the virtual miniport keeps the filter that it had. */
 static VOID FilterRevert(MUX_VM *Vm)
 {
     LOCK_STATE_EX State;
 
     NdisAcquireRWLockWrite(Vm->Binding->TableLock, &State, 0);
-    TableFilterChanged(Vm, Vm->PreviousFilter);
+    FilterApply(Vm, Vm->PreviousFilter);
     NdisReleaseRWLock(Vm->Binding->TableLock, &State);
 }
 
@@ -383,12 +350,26 @@ NDIS_STATUS FilterSet(MUX_VM *Vm, ULONG Filter)
 
     NdisAcquireRWLockWrite(Vm->Binding->TableLock, &State, 0);
     Vm->PreviousFilter = Vm->Filter;
-    TableFilterChanged(Vm, Filter);
+    FilterApply(Vm, Filter);
     NdisReleaseRWLock(Vm->Binding->TableLock, &State);
     /* Its list joins or leaves the union with this bit. */
     return FilterWait(Vm, TRUE,
                       Vm->MulticastCount != 0 &&
                           ((Vm->PreviousFilter ^ Filter) & NDIS_PACKET_TYPE_MULTICAST) != 0);
+}
+
+/* The list of Vm becomes New; the caller frees the old one and what is left on *Spare. TableLock held for
+ * write. */
+static VOID FilterListReplace(MUX_VM *Vm, UCHAR (*New)[MUX_MAC_LENGTH], ULONG Count,
+                              MUX_GROUP **Spare)
+{
+    MUX_FILTER *Filter = &Vm->Binding->Filter;
+    BOOLEAN Wanted = (Vm->Filter & NDIS_PACKET_TYPE_MULTICAST) != 0;
+
+    GroupCountList(Filter, New, Count, TRUE, Wanted, Spare);
+    GroupCountList(Filter, Vm->Multicast, Vm->MulticastCount, FALSE, Wanted, Spare);
+    Vm->Multicast = New;
+    Vm->MulticastCount = Count;
 }
 
 /*
@@ -399,6 +380,7 @@ NDIS_STATUS FilterSetMulticast(MUX_VM *Vm, const UCHAR *List, ULONG Count)
 {
     UCHAR(*New)[MUX_MAC_LENGTH] = NULL;
     UCHAR Padded[sizeof(ULONG64)] = {0};
+    MUX_GROUP *Spare = NULL;
     ULONG64 Bloom = 0;
     LOCK_STATE_EX State;
     PVOID Old;
@@ -407,8 +389,9 @@ NDIS_STATUS FilterSetMulticast(MUX_VM *Vm, const UCHAR *List, ULONG Count)
     if (Count != 0)
     {
         New = MuxAllocate((SIZE_T)Count * MUX_MAC_LENGTH, MUX_TAG_LIST);
-        if (New == NULL)
+        if (New == NULL || !GroupAllocate(Count, &Spare))
         {
+            MuxFree(New);
             OidUnpend(Vm);
             return NDIS_STATUS_RESOURCES;
         }
@@ -421,10 +404,10 @@ NDIS_STATUS FilterSetMulticast(MUX_VM *Vm, const UCHAR *List, ULONG Count)
     }
     NdisAcquireRWLockWrite(Vm->Binding->TableLock, &State, 0);
     Old = Vm->Multicast;
-    Vm->Multicast = New;
-    Vm->MulticastCount = Count;
+    FilterListReplace(Vm, New, Count, &Spare);
     Vm->MulticastBloom = Bloom;
     NdisReleaseRWLock(Vm->Binding->TableLock, &State);
+    GroupFree(Spare);
     MuxFree(Old);
     return FilterWait(Vm, FALSE, TRUE);
 }
@@ -432,5 +415,16 @@ NDIS_STATUS FilterSetMulticast(MUX_VM *Vm, const UCHAR *List, ULONG Count)
 /* A virtual miniport has left the table: the union may shrink (IM-OID-18). PASSIVE_LEVEL. */
 VOID FilterVmGone(MUX_VM *Vm)
 {
-    FilterKick(Vm->Binding, Vm->MulticastCount != 0);
+    BOOLEAN Lists = Vm->MulticastCount != 0;
+    MUX_GROUP *Spare = NULL;
+    LOCK_STATE_EX State;
+    PVOID Old;
+
+    NdisAcquireRWLockWrite(Vm->Binding->TableLock, &State, 0);
+    Old = Vm->Multicast;
+    FilterListReplace(Vm, NULL, 0, &Spare);
+    NdisReleaseRWLock(Vm->Binding->TableLock, &State);
+    GroupFree(Spare);
+    MuxFree(Old);
+    FilterKick(Vm->Binding, Lists);
 }

@@ -15,8 +15,8 @@
  *   local.c     children: copies of one frame           tag.c       headers re-written
  *   stats.c     counters                                oid.c       MiniportOidRequest
  *   query.c     what a virtual miniport answers         forward.c   requests passed down
- *   filter.c    packet filter and multicast union       status.c    status indications
- *   event.c     network Plug and Play events
+ *   filter.c    packet filter and multicast union       group.c     group addresses, counted
+ *   status.c    status indications                      event.c     network Plug and Play events
  *
  * Locks, in the order in which they nest (none is held across a call that can re-enter us,
  * IM-SYN-02):
@@ -279,6 +279,17 @@ typedef struct _MUX_QUEUE
     ULONG Count;
 } MUX_QUEUE;
 
+/* A group address that some virtual miniport has on its multicast list (TableLock). */
+typedef struct _MUX_GROUP
+{
+    struct _MUX_GROUP *Next; /* same hash, or spare */
+    LIST_ENTRY Link;         /* MUX_FILTER.Groups while Wanted is not 0 */
+    ULONG64 Address;
+    ULONG Lists;  /* lists that have it */
+    ULONG Wanted; /* of those, lists of virtual miniports that want multicasts */
+} MUX_GROUP;
+#define MUX_GROUP_BITS 9
+
 /*
  * The union of filters and multicast lists, set on the lower binding by one request at a time.
  * (Mux.Lock; Busy belongs to whoever set it.)
@@ -297,6 +308,10 @@ typedef struct _MUX_FILTER
     LIST_ENTRY Waiting, Served; /* MUX_VM.FilterLink */
     NDIS_EVENT Idle;
     NDIS_OID_REQUEST Request;
+
+    LIST_ENTRY Groups; /* wanted ones, oldest first (TableLock, like the rest; group.c) */
+    ULONG GroupCount;
+    MUX_GROUP *Group[1u << MUX_GROUP_BITS];
 } MUX_FILTER;
 
 /*
@@ -476,6 +491,12 @@ BOOLEAN FilterInit(MUX_BINDING *Binding);
 VOID FilterKick(MUX_BINDING *Binding, BOOLEAN Lists);
 VOID FilterComplete(MUX_BINDING *Binding, NDIS_STATUS Status);
 VOID FilterClear(MUX_BINDING *Binding);
+BOOLEAN GroupAllocate(ULONG Count, MUX_GROUP **Spare);
+VOID GroupFree(MUX_GROUP *Spare);
+VOID GroupWantAll(const MUX_VM *Vm, BOOLEAN Want);
+VOID GroupCountList(MUX_FILTER *Filter, UCHAR (*List)[MUX_MAC_LENGTH], ULONG Count, BOOLEAN In,
+                    BOOLEAN Wanted, MUX_GROUP **Spare);
+ULONG GroupUnion(const MUX_FILTER *Filter, UCHAR (*List)[MUX_MAC_LENGTH], ULONG Max);
 NDIS_STATUS FilterSet(MUX_VM *Vm, ULONG Filter);
 NDIS_STATUS FilterSetMulticast(MUX_VM *Vm, const UCHAR *List, ULONG Count);
 VOID FilterVmGone(MUX_VM *Vm);

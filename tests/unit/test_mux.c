@@ -163,6 +163,53 @@ CONF(mux_filter_below_follows_the_virtual_miniports, NULL, 0)
     CHECK_EQ(n->packet_filter, 0);
 }
 
+/* Addresses 01-00-5E-00-00-NN, one for each character of `which`. */
+static NDIS_STATUS set_groups(unsigned i, const char *which)
+{
+    uint8_t list[6 * 8];
+    unsigned n = 0;
+    for (; which[n]; n++)
+        memcpy(list + 6 * n, (uint8_t[]){1, 0, 0x5e, 0, 0, (uint8_t)which[n]}, 6);
+    return proto_oid(vm[i].b, NdisRequestSetInformation, OID_802_3_MULTICAST_LIST, list, 6 * n,
+                     NULL);
+}
+
+static NDIS_STATUS set_filter(unsigned i, ULONG filter)
+{
+    return proto_oid(vm[i].b, NdisRequestSetInformation, OID_GEN_CURRENT_PACKET_FILTER, &filter, 4,
+                     NULL);
+}
+
+CONF(mux_multicast_lists_below_are_united, NULL, 0)
+{
+    nic_script.multicast_max = 3;
+    struct nic *n = stack_of(3, NULL, NULL);
+    CHECK(n != NULL);
+    for (unsigned i = 0; i < 3; i++)
+        CHECK_EQ(set_filter(i, NDIS_PACKET_TYPE_MULTICAST), NDIS_STATUS_SUCCESS);
+    CHECK_EQ(set_groups(0, "ab"), NDIS_STATUS_SUCCESS);
+    CHECK_EQ(set_groups(1, "bc"), NDIS_STATUS_SUCCESS);
+    CHECK_EQ(n->multicast_count, 3);
+    CHECK_EQ(set_groups(2, "aab"), NDIS_STATUS_SUCCESS);
+    CHECK_EQ(n->multicast_count, 3);
+    CHECK_EQ(n->packet_filter, NDIS_PACKET_TYPE_MULTICAST);
+    CHECK_EQ(set_groups(2, "abd"), NDIS_STATUS_SUCCESS); /* four do not fit */
+    CHECK_EQ(n->multicast_count, 0);
+    CHECK_EQ(n->packet_filter, NDIS_PACKET_TYPE_MULTICAST | NDIS_PACKET_TYPE_ALL_MULTICAST);
+    CHECK_EQ(set_filter(1, NDIS_PACKET_TYPE_BROADCAST), NDIS_STATUS_SUCCESS); /* a, b, d */
+    CHECK_EQ(n->multicast_count, 3);
+    CHECK_EQ(n->packet_filter, NDIS_PACKET_TYPE_MULTICAST | NDIS_PACKET_TYPE_BROADCAST);
+    CHECK_EQ(set_groups(1, "x"), NDIS_STATUS_SUCCESS); /* not wanted now */
+    CHECK_EQ(n->multicast_count, 3);
+    CHECK_EQ(set_groups(0, ""), NDIS_STATUS_SUCCESS);
+    CHECK_EQ(n->multicast_count, 3);
+    CHECK_EQ(umn__netcfg_remove_vm(vm[2].id), 0);
+    settle(10);
+    CHECK_EQ(n->multicast_count, 0);
+    CHECK_EQ(set_filter(1, NDIS_PACKET_TYPE_MULTICAST), NDIS_STATUS_SUCCESS);
+    CHECK_EQ(n->multicast_count, 1);
+}
+
 CONF(mux_promiscuous_sees_everything_alone, NULL, 0)
 {
     struct nic *n = stack_of(2, NULL, NULL);
