@@ -32,7 +32,12 @@ until_running() { # N: within 3 seconds
     return 1
 }
 until_running 0
-[[ $(u --json device list | jq -r '.[] | select(.name == "lower") | .state') == SurpriseRemoved ]]
+for _ in {1..60}; do
+    state=$(u --json device list | jq -r '.[] | select(.name == "lower") | .state')
+    [[ $state != SurpriseRemoved ]] || break
+    sleep 0.05
+done
+[[ $state == SurpriseRemoved ]] || { echo "the lower device is $state, expected SurpriseRemoved"; exit 1; }
 lab_veth lower "$outside" eth0
 lab_host "$outside" eth0 10.78.0.1/24
 until_running 2
