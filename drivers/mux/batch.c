@@ -6,6 +6,8 @@
  */
 #include "path.h"
 
+MUX_HERE MuxHere[MUX_HERE_PROCESSORS];
+
 /* Makes an empty batch; the buckets themselves are written when used. DISPATCH_LEVEL, TableLock held. */
 VOID BatchInit(MUX_BATCH *Batch)
 {
@@ -15,6 +17,7 @@ VOID BatchInit(MUX_BATCH *Batch)
     Batch->LastVm = NULL;
     Batch->Last = NULL;
     Batch->Full = FALSE;
+    Batch->Current = NULL;
     QueueInit(&Batch->Spill);
     QueueInit(&Batch->Done);
 }
@@ -99,14 +102,18 @@ VOID BatchSeal(MUX_BATCH *Batch)
 }
 
 /* One chain to one virtual miniport. With the RESOURCES flag the children are ours again on return. */
-static VOID BatchIndicate(MUX_BINDING *Binding, MUX_VM *Vm, PNET_BUFFER_LIST Head, ULONG Count,
-                          ULONG ReceiveFlags)
+static VOID BatchIndicate(MUX_BATCH *Batch, MUX_BINDING *Binding, MUX_VM *Vm, PNET_BUFFER_LIST Head,
+                          ULONG Count, ULONG ReceiveFlags)
 {
-    LONG64 Out = MUX_OUT_CALL;
     PNET_BUFFER_LIST Next;
+    LONG64 Out;
 
+    Batch->Current = Vm;
+    Batch->Returned = 0;
     NdisMIndicateReceiveNetBufferLists(Vm->Handle, Head, NDIS_DEFAULT_PORT_NUMBER, Count,
                                        ReceiveFlags);
+    Batch->Current = NULL;
+    Out = MUX_OUT_CALL + Batch->Returned;
     if ((ReceiveFlags & NDIS_RECEIVE_FLAGS_RESOURCES) != 0)
     {
         Out += (LONG64)Count * MUX_OUT_RECEIVE;
@@ -134,12 +141,12 @@ VOID BatchDeliver(MUX_BATCH *Batch, MUX_BINDING *Binding, ULONG ReceiveFlags)
         MUX_BUCKET *Bucket = &Batch->Bucket[i];
 
         *Bucket->Tail = NULL;
-        BatchIndicate(Binding, Bucket->Vm, Bucket->Head, Bucket->Count, ReceiveFlags);
+        BatchIndicate(Batch, Binding, Bucket->Vm, Bucket->Head, Bucket->Count, ReceiveFlags);
     }
     for (Nbl = QueueTake(&Batch->Spill); Nbl != NULL; Nbl = Next)
     {
         Next = NET_BUFFER_LIST_NEXT_NBL(Nbl);
         NET_BUFFER_LIST_NEXT_NBL(Nbl) = NULL;
-        BatchIndicate(Binding, (MUX_VM *)MUX_CHILD_TARGET(Nbl), Nbl, 1, ReceiveFlags);
+        BatchIndicate(Batch, Binding, (MUX_VM *)MUX_CHILD_TARGET(Nbl), Nbl, 1, ReceiveFlags);
     }
 }

@@ -2,7 +2,7 @@
 /*
  * DriverEntry and unload: both edges registered, associated, deregistered. Owns Mux. PASSIVE_LEVEL.
  */
-#include "mux.h"
+#include "path.h"
 
 DRIVER_INITIALIZE DriverEntry;
 static MINIPORT_UNLOAD DriverUnload;
@@ -103,6 +103,7 @@ NTSTATUS DriverEntry(PDRIVER_OBJECT DriverObject, PUNICODE_STRING RegistryPath)
     NDIS_STATUS Status;
 
     NdisZeroMemory(&Mux, sizeof(Mux));
+    NdisZeroMemory(MuxHere, sizeof(MuxHere));
     NdisAllocateSpinLock(&Mux.Lock);
     InitializeListHead(&Mux.Bindings);
     Mux.Processors = NdisGroupMaxProcessorCount(ALL_PROCESSOR_GROUPS);

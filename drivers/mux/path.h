@@ -57,8 +57,25 @@ typedef struct _MUX_BATCH
     BOOLEAN Full;    /* deliver before the next frame */
     MUX_QUEUE Spill; /* children for virtual miniports that found no bucket */
     MUX_QUEUE Done;  /* nobody wants them */
+    /* While it is delivered by RxReceive at DISPATCH_LEVEL: what RxReturn finds by BatchHere. */
+    MUX_BINDING *Binding;
+    struct _MUX_BATCH *Outer; /* that runs further out on this processor */
+    MUX_VM *Current;          /* being indicated to */
+    LONG64 Returned;          /* off Current's Out, when its indication has ended */
     MUX_BUCKET Bucket[MUX_BUCKETS];
 } MUX_BATCH;
+
+/*
+ * The innermost delivery under way on a processor, a cache line each. Written and read at
+ * DISPATCH_LEVEL on that processor only. Processors beyond have none and return NBLs one by one.
+ */
+#define MUX_HERE_PROCESSORS 64
+typedef struct _MUX_HERE
+{
+    MUX_BATCH *Batch;
+    PVOID Reserved[7];
+} MUX_HERE;
+extern MUX_HERE MuxHere[MUX_HERE_PROCESSORS];
 
 FORCEINLINE VOID QueueInit(MUX_QUEUE *Queue)
 {
@@ -250,6 +267,19 @@ FORCEINLINE ULONG StatsIndex(VOID)
     ULONG Index = NdisCurrentProcessorIndex();
 
     return Index < Mux.Processors ? Index : 0;
+}
+/* The delivery of frames of Binding that the caller runs inside of, or NULL. DISPATCH_LEVEL. */
+FORCEINLINE MUX_BATCH *BatchHere(const MUX_BINDING *Binding)
+{
+    ULONG Processor = StatsIndex();
+    MUX_BATCH *Batch;
+
+    if (MUX_UNLIKELY(Processor >= MUX_HERE_PROCESSORS))
+    {
+        return NULL;
+    }
+    Batch = MuxHere[Processor].Batch;
+    return Batch != NULL && Batch->Binding == Binding ? Batch : NULL;
 }
 VOID StatsSum(MUX_VM *Vm, MUX_COUNTERS *Sum);
 VOID StatsOutErrors(MUX_VM *Vm, LONG64 Count);

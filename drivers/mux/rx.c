@@ -264,6 +264,30 @@ static PNET_BUFFER_LIST RxClassify(MUX_BINDING *Binding, MUX_BATCH *Batch, PNET_
 }
 
 /*
+ * Delivers what RxClassify has sorted. At DISPATCH_LEVEL the virtual miniports' returns that come back inside
+ * are collected in Batch->Done, to go below in one chain: nothing else can run on this processor until
+ * the callbacks return, and the lower adapter cannot pause while our caller indicates.
+ */
+static VOID RxDeliver(MUX_BATCH *Batch, MUX_BINDING *Binding, ULONG Up)
+{
+    ULONG Processor = Batch->Processor;
+    BOOLEAN Collect = (Up & NDIS_RECEIVE_FLAGS_DISPATCH_LEVEL) != 0 &&
+                      (Up & NDIS_RECEIVE_FLAGS_RESOURCES) == 0 && Processor < MUX_HERE_PROCESSORS;
+
+    if (MUX_LIKELY(Collect))
+    {
+        Batch->Binding = Binding;
+        Batch->Outer = MuxHere[Processor].Batch;
+        MuxHere[Processor].Batch = Batch;
+    }
+    BatchDeliver(Batch, Binding, Up);
+    if (MUX_LIKELY(Collect))
+    {
+        MuxHere[Processor].Batch = Batch->Outer;
+    }
+}
+
+/*
  * ProtocolReceiveNetBufferLists (`nc-ndis-protocol_receive_net_buffer_lists.md`, IM-RCV-01 to -04, -09). Several
  * processors at once. With the RESOURCES flag only children go up, with the same flag, so that nothing
  * is kept and the chain stays linked as it is. Frames that nobody wants go back in one chain.
@@ -288,7 +312,7 @@ VOID RxReceive(NDIS_HANDLE ProtocolBindingContext, PNET_BUFFER_LIST NetBufferLis
         NetBufferLists = RxClassify(Binding, &Batch, NetBufferLists, Borrowed);
         BatchSeal(&Batch);
         NdisReleaseRWLock(Binding->TableLock, &State);
-        BatchDeliver(&Batch, Binding, Up);
+        RxDeliver(&Batch, Binding, Up);
         if (Batch.Done.Count != 0)
         {
             NdisReturnNetBufferLists(Binding->Handle, QueueTake(&Batch.Done),
@@ -300,7 +324,8 @@ VOID RxReceive(NDIS_HANDLE ProtocolBindingContext, PNET_BUFFER_LIST NetBufferLis
 /*
  * MiniportReturnNetBufferLists (IM-RCV-02, IM-RCV-07): NBLs from below go back there with their SourceHandle,
  * children are freed, and the last child of a parent sends that on: below, or to the sibling that sent
- * it. The virtual miniport may be gone on return. <= DISPATCH_LEVEL.
+ * it. Inside a delivery from below they join what that gives back. The virtual miniport may be gone on
+ * return. <= DISPATCH_LEVEL.
  */
 VOID RxReturn(NDIS_HANDLE MiniportAdapterContext, PNET_BUFFER_LIST NetBufferLists,
               ULONG ReturnFlags)
@@ -309,11 +334,12 @@ VOID RxReturn(NDIS_HANDLE MiniportAdapterContext, PNET_BUFFER_LIST NetBufferList
     MUX_BINDING *Binding = Vm->Binding;
     BOOLEAN Dispatch = NDIS_TEST_RETURN_AT_DISPATCH_LEVEL(ReturnFlags);
     PNET_BUFFER_LIST Nbl, Next;
-    MUX_QUEUE Lower;
+    MUX_BATCH *Batch = Dispatch ? BatchHere(Binding) : NULL;
+    MUX_QUEUE Own, *Lower = Batch != NULL ? &Batch->Done : &Own;
     LONG64 Count = 0;
     MUX_RUN Run;
 
-    QueueInit(&Lower);
+    QueueInit(&Own);
     Run.Vm = NULL;
     Run.Flags = Dispatch ? NDIS_SEND_COMPLETE_FLAGS_DISPATCH_LEVEL : 0;
     for (Nbl = NetBufferLists; Nbl != NULL; Nbl = Next)
@@ -342,16 +368,21 @@ VOID RxReturn(NDIS_HANDLE MiniportAdapterContext, PNET_BUFFER_LIST NetBufferList
         {
             Nbl->SourceHandle = Binding->LowerSource;
         }
-        QueueAppend(&Lower, Nbl);
+        QueueAppend(Lower, Nbl);
     }
-    if (Lower.Count != 0)
+    if (Own.Count != 0)
     {
-        NdisReturnNetBufferLists(Binding->Handle, QueueTake(&Lower),
+        NdisReturnNetBufferLists(Binding->Handle, QueueTake(&Own),
                                  Dispatch ? NDIS_RETURN_FLAGS_DISPATCH_LEVEL : 0);
     }
     if (MUX_UNLIKELY(Run.Vm != NULL))
     {
         RunEnd(&Run);
+    }
+    if (MUX_LIKELY(Batch != NULL && Batch->Current == Vm))
+    {
+        Batch->Returned += Count * MUX_OUT_RECEIVE;
+        return;
     }
     VmOut(Vm, Count * MUX_OUT_RECEIVE);
 }

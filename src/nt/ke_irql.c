@@ -106,7 +106,7 @@ static KAFFINITY all_processors(void)
  * nf-ntddk-kegetcurrentprocessornumberex.md */
 ULONG NTAPI KeGetCurrentProcessorNumberEx(PPROCESSOR_NUMBER ProcNumber)
 {
-    unsigned cpu = umn__cpu();
+    unsigned cpu = umn__cpu_quick(); /* no call: drivers ask on the data path */
     if (ProcNumber)
         *ProcNumber = (PROCESSOR_NUMBER){.Group = 0, .Number = (UCHAR)cpu};
     return cpu;
