@@ -49,8 +49,8 @@ struct reg_key {
 };
 
 /* ---- regtree.c ------------------------------------------------------------------------------- */
-/* Order of names without case; lengths in bytes of UTF-8. */
-int reg__compare(const char *a, size_t a_length, const char *b, size_t b_length);
+/* Order of names without case: `a` has `length` bytes of UTF-8, `b` ends with a zero. */
+int reg__compare(const char *a, size_t length, const char *b);
 struct reg_key *reg__key_new(const char *name, size_t length);
 struct reg_value *reg__value_new(const char *name, uint32_t type, const void *data, size_t size);
 struct reg_key *reg__child(const struct reg_key *key, const char *name, size_t length);

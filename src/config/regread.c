@@ -128,7 +128,7 @@ static const char *below_machine(const char *path)
         const char *name;
         size_t length = reg__component(&path, &name);
 
-        if (reg__compare(name, length, head[i], strlen(head[i])) != 0)
+        if (reg__compare(name, length, head[i]) != 0)
             return NULL;
     }
     return path;

@@ -31,24 +31,24 @@ static uint32_t next_folded(const unsigned char **p, const unsigned char *end)
     return c < 0x10000 ? umn__upcase((WCHAR)c) : c;
 }
 
-int reg__compare(const char *a, size_t a_length, const char *b, size_t b_length)
+int reg__compare(const char *a, size_t length, const char *b)
 {
-    const unsigned char *p = (const unsigned char *)a, *p_end = p + a_length;
-    const unsigned char *q = (const unsigned char *)b, *q_end = q + b_length;
+    const unsigned char *p = (const unsigned char *)a, *end = p + length;
+    const unsigned char *q = (const unsigned char *)b;
 
-    while (p < p_end && q < q_end) {
+    while (p < end && *q) {
         uint32_t c, d;
 
         if (*p == *q && *p < 0x80) {
             p++, q++;
             continue;
         }
-        c = next_folded(&p, p_end);
-        d = next_folded(&q, q_end);
+        c = next_folded(&p, end);
+        d = next_folded(&q, q + strnlen((const char *)q, 4));
         if (c != d)
             return c < d ? -1 : 1;
     }
-    return (p < p_end) - (q < q_end);
+    return (p < end) - (*q != 0);
 }
 
 struct reg_key *reg__key_new(const char *name, size_t length)
@@ -84,8 +84,7 @@ static unsigned child_index(const struct reg_key *key, const char *name, size_t 
     *found = false;
     while (low < high) {
         unsigned middle = low + (high - low) / 2;
-        const char *other = key->child[middle]->name;
-        int order = reg__compare(name, length, other, strlen(other));
+        int order = reg__compare(name, length, key->child[middle]->name);
 
         if (order == 0) {
             *found = true;
@@ -107,8 +106,7 @@ static unsigned value_index(const struct reg_key *key, const char *name, bool *f
     *found = false;
     while (low < high) {
         unsigned middle = low + (high - low) / 2;
-        const char *other = key->value[middle]->name;
-        int order = reg__compare(name, length, other, strlen(other));
+        int order = reg__compare(name, length, key->value[middle]->name);
 
         if (order == 0) {
             *found = true;
