@@ -98,6 +98,7 @@ NDIS_STATUS NTAPI PktioBind(NDIS_HANDLE DriverContext, NDIS_HANDLE BindContext,
     RtlCopyMemory(Binding->Name.Buffer, Parameters->AdapterName->Buffer, Binding->Name.Length);
     KeInitializeSpinLock(&Binding->Lock);
     KeInitializeEvent(&Binding->Unreferenced, NotificationEvent, FALSE);
+    KeInitializeEvent(&Binding->Quiet, NotificationEvent, FALSE);
     Binding->References = 1;
     Binding->State = PktioPaused;
     Binding->Mtu = Parameters->MtuSize;
@@ -153,24 +154,21 @@ void NTAPI PktioCloseComplete(NDIS_HANDLE BindingContext)
     KeSetEvent(&Binding->Event, IO_NO_INCREMENT, FALSE);
 }
 
-static NDIS_STATUS Pause(PKTIO_ADAPTER *Binding, NET_PNP_EVENT_NOTIFICATION *Notification)
+/* Waits rather than pends: NdisCompleteNetPnPEvent is for PASSIVE_LEVEL, sends end at DISPATCH. */
+static void Pause(PKTIO_ADAPTER *Binding)
 {
-    NDIS_STATUS Status = NDIS_STATUS_SUCCESS;
     KIRQL Irql;
 
+    KeClearEvent(&Binding->Quiet);
     KeAcquireSpinLock(&Binding->Lock, &Irql);
-    if (Binding->SendsOut)
-    {
-        Binding->State = PktioPausing;
-        Binding->Pause = Notification;
-        Status = NDIS_STATUS_PENDING;
-    }
-    else
-    {
-        Binding->State = PktioPaused;
-    }
+    Binding->State = PktioPausing;
+    if (!Binding->SendsOut)
+        KeSetEvent(&Binding->Quiet, IO_NO_INCREMENT, FALSE);
     KeReleaseSpinLock(&Binding->Lock, Irql);
-    return Status;
+    KeWaitForSingleObject(&Binding->Quiet, Executive, KernelMode, FALSE, NULL);
+    KeAcquireSpinLock(&Binding->Lock, &Irql);
+    Binding->State = PktioPaused;
+    KeReleaseSpinLock(&Binding->Lock, Irql);
 }
 
 static void Restart(PKTIO_ADAPTER *Binding, NDIS_PROTOCOL_RESTART_PARAMETERS *Parameters)
@@ -197,7 +195,8 @@ NDIS_STATUS NTAPI PktioNetPnpEvent(NDIS_HANDLE BindingContext,
     switch (Notification->NetPnPEvent.NetEvent)
     {
     case NetEventPause:
-        return Pause(Binding, Notification);
+        Pause(Binding);
+        return NDIS_STATUS_SUCCESS;
     case NetEventRestart:
         Restart(Binding, Notification->NetPnPEvent.Buffer);
         return NDIS_STATUS_SUCCESS;

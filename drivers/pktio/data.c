@@ -67,7 +67,6 @@ void NTAPI PktioReceive(NDIS_HANDLE BindingContext, NET_BUFFER_LIST *Chain, NDIS
 void NTAPI PktioSendComplete(NDIS_HANDLE BindingContext, NET_BUFFER_LIST *Chain, ULONG Flags)
 {
     PKTIO_ADAPTER *Binding = BindingContext;
-    NET_PNP_EVENT_NOTIFICATION *Pause = NULL;
     KIRQL Irql;
 
     KeAcquireSpinLock(&Binding->Lock, &Irql);
@@ -95,15 +94,9 @@ void NTAPI PktioSendComplete(NDIS_HANDLE BindingContext, NET_BUFFER_LIST *Chain,
         /* Under the lock, which the job's owner takes before it lets the job go. */
         KeSetEvent(&Job->Wake, IO_NO_INCREMENT, FALSE);
     }
-    if (!Binding->SendsOut && Binding->Pause)
-    {
-        Pause = Binding->Pause;
-        Binding->Pause = NULL;
-        Binding->State = PktioPaused;
-    }
+    if (!Binding->SendsOut && Binding->State == PktioPausing)
+        KeSetEvent(&Binding->Quiet, IO_NO_INCREMENT, FALSE);
     KeReleaseSpinLock(&Binding->Lock, Irql);
-    if (Pause)
-        NdisCompleteNetPnPEvent(Binding->Handle, Pause, NDIS_STATUS_SUCCESS);
 }
 
 static void SlotFree(PKTIO_SLOT *Slot)

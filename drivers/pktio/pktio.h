@@ -38,7 +38,7 @@ typedef struct _PKTIO_ADAPTER
     KSPIN_LOCK Lock;
     PKTIO_STATE State;                 /* L */
     LONG64 SendsOut;                   /* L */
-    NET_PNP_EVENT_NOTIFICATION *Pause; /* L: pause to complete when SendsOut is 0 */
+    KEVENT Quiet;                      /* set in Pausing when SendsOut is 0 */
     UCHAR Address[6];                  /* L */
     BOOLEAN LinkUp;                    /* L */
     BOOLEAN KeepLast;

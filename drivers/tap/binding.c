@@ -14,15 +14,10 @@ void BindingDereference(TAP_BINDING *Binding)
         KeSetEvent(&Binding->Unreferenced, IO_NO_INCREMENT, FALSE);
 }
 
-NET_PNP_EVENT_NOTIFICATION *BindingPauseDone(TAP_BINDING *Binding)
+void BindingQuiet(TAP_BINDING *Binding)
 {
-    NET_PNP_EVENT_NOTIFICATION *Pause = Binding->Pause;
-
-    if (!Pause || Binding->Active || Binding->SendsOut)
-        return NULL;
-    Binding->Pause = NULL;
-    Binding->State = TapPaused;
-    return Pause;
+    if (Binding->State == TapPausing && !Binding->Active && !Binding->SendsOut)
+        KeSetEvent(&Binding->Quiet, IO_NO_INCREMENT, FALSE);
 }
 
 /* ---- the interface -----------------------------------------------------------------------------
@@ -205,6 +200,7 @@ static TAP_BINDING *Allocate(NDIS_BIND_PARAMETERS *Parameters)
     KeInitializeMutex(&Binding->TapMutex, 0);
     KeInitializeEvent(&Binding->Event, NotificationEvent, FALSE);
     KeInitializeEvent(&Binding->Unreferenced, NotificationEvent, FALSE);
+    KeInitializeEvent(&Binding->Quiet, NotificationEvent, FALSE);
     Binding->Sync = (PIO_WORKITEM)(Binding + 1);
     IoInitializeWorkItem(Tap.Driver, Binding->Sync);
     Binding->References = 1;

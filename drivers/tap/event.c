@@ -16,11 +16,12 @@ static void Listen(TAP_BINDING *Binding, ULONG Events)
     KeReleaseMutex(&Binding->TapMutex, FALSE);
 }
 
-static NDIS_STATUS Pause(TAP_BINDING *Binding, NET_PNP_EVENT_NOTIFICATION *Notification)
+/* Waits rather than pends: NdisCompleteNetPnPEvent is for PASSIVE_LEVEL, sends end at DISPATCH. */
+static void Pause(TAP_BINDING *Binding)
 {
-    NDIS_STATUS Status;
     KIRQL Irql;
 
+    KeClearEvent(&Binding->Quiet);
     KeAcquireSpinLock(&Binding->Lock, &Irql);
     Binding->State = TapPausing;
     Binding->Active++; /* this call's */
@@ -30,10 +31,12 @@ static NDIS_STATUS Pause(TAP_BINDING *Binding, NET_PNP_EVENT_NOTIFICATION *Notif
 
     KeAcquireSpinLock(&Binding->Lock, &Irql);
     Binding->Active--;
-    Binding->Pause = Notification;
-    Status = BindingPauseDone(Binding) ? NDIS_STATUS_SUCCESS : NDIS_STATUS_PENDING;
+    BindingQuiet(Binding);
     KeReleaseSpinLock(&Binding->Lock, Irql);
-    return Status;
+    KeWaitForSingleObject(&Binding->Quiet, Executive, KernelMode, FALSE, NULL);
+    KeAcquireSpinLock(&Binding->Lock, &Irql);
+    Binding->State = TapPaused;
+    KeReleaseSpinLock(&Binding->Lock, Irql);
 }
 
 /* Somebody deleted the interface; a restart is a good time for a new one. */
@@ -85,7 +88,8 @@ NDIS_STATUS NTAPI TapNetPnpEvent(NDIS_HANDLE BindingContext,
     switch (Notification->NetPnPEvent.NetEvent)
     {
     case NetEventPause:
-        return Pause(Binding, Notification);
+        Pause(Binding);
+        return NDIS_STATUS_SUCCESS;
     case NetEventRestart:
         Restart(Binding, Notification->NetPnPEvent.Buffer);
         return NDIS_STATUS_SUCCESS;

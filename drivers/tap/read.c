@@ -147,12 +147,6 @@ static void ReadBatch(TAP_BINDING *Binding, ULONG Offload, TAP_READ *Out)
     PoolPut(Binding->Pool, Free);
 }
 
-static void Finish(TAP_BINDING *Binding, NET_PNP_EVENT_NOTIFICATION *Pause)
-{
-    if (Pause)
-        NdisCompleteNetPnPEvent(Binding->Handle, Pause, NDIS_STATUS_SUCCESS);
-}
-
 /* The interface was deleted under us: a worker stops the watch, for the error event never ends. */
 static void Deleted(TAP_BINDING *Binding)
 {
@@ -166,7 +160,6 @@ static void Deleted(TAP_BINDING *Binding)
 void NTAPI ReadReady(void *Context, ULONG Events)
 {
     TAP_BINDING *Binding = Context;
-    NET_PNP_EVENT_NOTIFICATION *Pause;
     TAP_READ Read = {0};
     ULONG Offload;
     BOOLEAN Run;
@@ -204,15 +197,13 @@ void NTAPI ReadReady(void *Context, ULONG Events)
 
     KeAcquireSpinLockAtDpcLevel(&Binding->Lock);
     Binding->Active--;
-    Pause = BindingPauseDone(Binding);
+    BindingQuiet(Binding);
     KeReleaseSpinLockFromDpcLevel(&Binding->Lock);
-    Finish(Binding, Pause);
 }
 
 void NTAPI TapSendComplete(NDIS_HANDLE BindingContext, NET_BUFFER_LIST *Chain, ULONG Flags)
 {
     TAP_BINDING *Binding = BindingContext;
-    NET_PNP_EVENT_NOTIFICATION *Pause;
     TAP_BUFFER *List = NULL;
     TAP_POOL *Pool = Binding->Pool;
     LONG64 Count = 0;
@@ -228,7 +219,6 @@ void NTAPI TapSendComplete(NDIS_HANDLE BindingContext, NET_BUFFER_LIST *Chain, U
     PoolPut(Pool, List);
     KeAcquireSpinLock(&Binding->Lock, &Irql);
     Binding->SendsOut -= Count;
-    Pause = BindingPauseDone(Binding);
+    BindingQuiet(Binding);
     KeReleaseSpinLock(&Binding->Lock, Irql);
-    Finish(Binding, Pause);
 }

@@ -87,7 +87,7 @@ struct _TAP_BINDING
     TAP_STATE State;                   /* L */
     LONG Active;                       /* L: calls of the ready routine inside */
     LONG64 SendsOut;                   /* L */
-    NET_PNP_EVENT_NOTIFICATION *Pause; /* L: pause to complete when both are 0 */
+    KEVENT Quiet;                      /* set in Pausing when both are 0 */
     BOOLEAN SyncQueued, SyncAgain;     /* L */
     BOOLEAN Gone;                      /* L: somebody deleted the interface; Watch is over */
     BOOLEAN LinkUp;                    /* L: what the adapter says, for the TAP to follow */
@@ -125,9 +125,9 @@ PROTOCOL_BIND_ADAPTER_EX TapBind;
 PROTOCOL_UNBIND_ADAPTER_EX TapUnbind;
 PROTOCOL_OPEN_ADAPTER_COMPLETE_EX TapOpenComplete;
 PROTOCOL_CLOSE_ADAPTER_COMPLETE_EX TapCloseComplete;
-/* Takes the pause that is due out of the binding, with its lock held: the caller completes it with
- * SUCCESS and without the lock. NULL: none is due. */
-NET_PNP_EVENT_NOTIFICATION *BindingPauseDone(TAP_BINDING *Binding);
+/* Wakes the pause that waits for nothing to be under way, if that is so. With the binding's lock
+ * held. */
+void BindingQuiet(TAP_BINDING *Binding);
 void BindingDereference(TAP_BINDING *Binding);
 
 /* Creates the interface and its watch. PASSIVE_LEVEL, TapMutex held or nobody else there. Says why
