@@ -494,13 +494,13 @@ static void note_halt(struct nic *n)
     snprintf(state_at_halt, sizeof state_at_halt, "%s", adapter_state(n->guid));
     held_at_halt += n->held_oid != NULL || n->held_sends != NULL;
 }
+/* A request of NDIS itself: it holds up no binding and no operation, only the halt. */
 static void ask_nic(void *arg)
 {
     ULONG buffer = 0;
-    unsigned length = 4;
-    NDIS_STATUS status = NDIS_STATUS_SUCCESS;
-    umn__ndis_oid(world_nic_guid(0), NdisRequestQueryInformation, 0xff010203, &buffer, &length,
-                  &status);
+    uint32_t length = 4;
+    NDIS_STATUS status =
+        ndis__oid_own(arg, NdisRequestQueryInformation, 0xff010203, &buffer, &length);
     log_event("asked %08x", (unsigned)status);
 }
 
@@ -508,13 +508,13 @@ CONF(im_mst_11_halt_waits_for_requests, NULL, 0)
 {
     state_at_halt[0] = 0;
     held_at_halt = 0;
+    proto_script.packet_filter = 0; /* nothing that NDIS would take back behind the request */
     stack_up();
     CHECK_OK();
     struct nic *n = nic0();
     nic_script.on_halt = note_halt;
-    proto_script.packet_filter = 0;
     nic_script.hold_oids = true;
-    struct umn_ctx *asker = in_thread(ask_nic, NULL);
+    struct umn_ctx *asker = in_thread(ask_nic, n->handle);
     settle(20);
     bool held = n->held_oid != NULL;
     struct umn_ctx *remover = in_thread(remove_nic, NULL);

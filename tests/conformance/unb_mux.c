@@ -163,13 +163,27 @@ CONF(im_unb_05_close_comes_after_the_sends, NULL, 0)
     CHECK_EQ(spy.closes, 1);
 }
 
-CONF(im_unb_05_close_comes_after_the_requests, NULL, 0)
+/* NDIS takes the filter of the driver above back, and the NIC says no: then the MUX itself has
+ * something left to take back when its virtual miniport has gone. */
+static unsigned refusals;
+static bool refuse_first(struct nic *n, NDIS_OID_REQUEST *r, NDIS_STATUS *status)
+{
+    if (!refusals)
+        return false;
+    refusals--;
+    *status = NDIS_STATUS_FAILURE;
+    return true;
+}
+
+static void requests_before_close(unsigned refuse)
 {
     unsigned held = 0, early = 0;
     memset(&at_close, 0, sizeof at_close);
     mux_stack(&s);
     CHECK_OK();
     spy.before_close = note_outstanding;
+    refusals = refuse;
+    nic_script.on_oid = refuse_first;
     nic_script.hold_oids = true; /* the MUX takes back its filter: one request at least */
     struct umn_ctx *unbinder = in_thread(unbind_mux, NULL);
     for (unsigned i = 0; unbinder && i < 50 && !log_count("unbound"); i++) {
@@ -188,6 +202,15 @@ CONF(im_unb_05_close_comes_after_the_requests, NULL, 0)
     CHECK(!at_close.request);
     CHECK_EQ(at_close.oids, 0);
     CHECK_EQ(spy.closes, 1);
+}
+
+CONF(im_unb_05_close_comes_after_the_requests, NULL, 0)
+{
+    requests_before_close(0);
+}
+CONF(im_unb_05_close_comes_after_its_own_requests, NULL, 0)
+{
+    requests_before_close(1);
 }
 
 /* ---- IM-UNB-07, -08: until the close completes, and not after
