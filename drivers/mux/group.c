@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The group addresses on the multicast lists of a binding's virtual miniports, each counted once with the
- * number of lists that have it, so that the union costs what changed and not what there is. The
- * binding's TableLock, held for write, guards everything but the making and freeing of records.
+ * The group addresses on the multicast lists of a binding's virtual miniports, each counted once
+ * with the number of lists that have it, so that the union costs what changed and not what there
+ * is. The binding's TableLock, held for write, guards everything but the making and freeing of
+ * records.
  * <= DISPATCH_LEVEL.
  */
 #include "path.h"
@@ -87,8 +88,8 @@ VOID GroupWantAll(const MUX_VM *Vm, BOOLEAN Want)
 }
 
 /*
- * Counts a list of addresses in, taking records off *Spare as needed (as many as addresses are enough),
- * or out, putting those that nobody lists any more onto *Spare.
+ * Counts a list of addresses in, taking records off *Spare as needed (as many as addresses are
+ * enough), or out, putting those that nobody lists any more onto *Spare.
  */
 VOID GroupCountList(MUX_FILTER *Filter, UCHAR (*List)[MUX_MAC_LENGTH], ULONG Count, BOOLEAN In,
                     BOOLEAN Wanted, MUX_GROUP **Spare)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The names of all bindings, found by device name and by address, so that 4,096 virtual miniports that
- * come up one after another cost the same each. Mux.Lock guards both tables and is held by the caller;
+ * The names of all bindings, found by device name and by address, so that 4,096 virtual miniports
+ * that come up one after another cost the same each. Mux.Lock guards both tables and is held by the
+ * caller;
  * <= DISPATCH_LEVEL.
  */
 #include "mux.h"
@@ -103,8 +104,8 @@ VOID NameTableRemove(MUX_NAME *Name)
     *At = Name->DeviceNext;
 }
 
-/* The name of that device on Binding's list, or (NULL) on any list that is not being removed, unless the
- * name is; NULL: none. */
+/* The name of that device on Binding's list, or (NULL) on any list that is not being removed,
+ * unless the name is; NULL: none. */
 MUX_NAME *NameTableFind(const MUX_BINDING *Binding, const NDIS_STRING *Device)
 {
     NDIS_STRING Bare = NameBare(Device);

@@ -149,8 +149,8 @@ void cfg__lists_free(struct cfg_lists *lists);
 int cfg__need_service(const char *service, const char *kinds, const char *what);
 int cfg__write_settings(const char *key, const struct umn_setting *settings, size_t count);
 int cfg__check_settings(const struct umn_setting *settings, size_t count);
-/* Writes the binding of a protocol to a new adapter: the protocol's Linkage, the adapter's UpperBind,
- * and what Linux shall call it in the binding's own key. */
+/* Writes the binding of a protocol to a new adapter: the protocol's Linkage, the adapter's
+ * UpperBind, and what Linux shall call it in the binding's own key. */
 int cfg__link_new(struct cfg_lists *lists, const char *protocol, const char *guid,
                   const char *driver_key, const char *host_name);
 /* Takes an adapter that is about to be deleted out of the Linkage of every protocol above it, with
