@@ -81,19 +81,23 @@ static NDIS_STATUS Open(PKTIO_ADAPTER *Binding, NDIS_HANDLE BindContext,
 NDIS_STATUS NTAPI PktioBind(NDIS_HANDLE DriverContext, NDIS_HANDLE BindContext,
                             NDIS_BIND_PARAMETERS *Parameters)
 {
+    const SIZE_T Lines = (sizeof(PKTIO_ADAPTER) + 63) & ~(SIZE_T)63;
     PKTIO_ADAPTER *Binding;
     NDIS_STATUS Status;
+    SIZE_T Size;
     ULONG Filter = PKTIO_FILTER_DEFAULT;
     KIRQL Irql;
 
     if (Parameters->MediaType != NdisMedium802_3)
         return NDIS_STATUS_UNSUPPORTED_MEDIA;
-    Binding = ExAllocatePoolWithTag(NonPagedPoolNx,
-                                    sizeof(*Binding) + Parameters->AdapterName->Length, PKTIO_TAG);
+    Size = Lines + Pktio.Processors * sizeof(PKTIO_RECEIVED);
+    Binding = ExAllocatePoolWithTag(NonPagedPoolNxCacheAligned,
+                                    Size + Parameters->AdapterName->Length, PKTIO_TAG);
     if (!Binding)
         return NDIS_STATUS_RESOURCES;
-    RtlZeroMemory(Binding, sizeof(*Binding));
-    Binding->Name.Buffer = (WCHAR *)(Binding + 1);
+    RtlZeroMemory(Binding, Size);
+    Binding->Received = (PKTIO_RECEIVED *)((UCHAR *)Binding + Lines);
+    Binding->Name.Buffer = (WCHAR *)((UCHAR *)Binding + Size);
     Binding->Name.Length = Binding->Name.MaximumLength = Parameters->AdapterName->Length;
     RtlCopyMemory(Binding->Name.Buffer, Parameters->AdapterName->Buffer, Binding->Name.Length);
     KeInitializeSpinLock(&Binding->Lock);

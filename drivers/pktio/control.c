@@ -46,16 +46,30 @@ static ULONG List(PKTIO_BINDING *Out, ULONG Room)
     return Count * (ULONG)sizeof(*Out);
 }
 
+static void Sum(const PKTIO_ADAPTER *Binding, PKTIO_RECEIVED *Now)
+{
+    RtlZeroMemory(Now, sizeof(*Now));
+    for (ULONG I = 0; I < Pktio.Processors; I++)
+    {
+        Now->Frames += ReadNoFence64(&Binding->Received[I].Frames);
+        Now->Octets += ReadNoFence64(&Binding->Received[I].Octets);
+        Now->Indications += ReadNoFence64(&Binding->Received[I].Indications);
+        Now->LowResources += ReadNoFence64(&Binding->Received[I].LowResources);
+    }
+}
+
 static void ReadCounters(PKTIO_ADAPTER *Binding, PKTIO_COUNTERS *Out)
 {
+    PKTIO_RECEIVED Now;
     KIRQL Irql;
 
     RtlZeroMemory(Out, sizeof(*Out));
-    Out->FramesReceived = (ULONG64)InterlockedExchangeAdd64(&Binding->FramesReceived, 0);
-    Out->OctetsReceived = (ULONG64)InterlockedExchangeAdd64(&Binding->OctetsReceived, 0);
-    Out->Indications = (ULONG64)InterlockedExchangeAdd64(&Binding->Indications, 0);
-    Out->LowResources = (ULONG64)InterlockedExchangeAdd64(&Binding->LowResources, 0);
     KeAcquireSpinLock(&Binding->Lock, &Irql);
+    Sum(Binding, &Now);
+    Out->FramesReceived = (ULONG64)(Now.Frames - Binding->Before.Frames);
+    Out->OctetsReceived = (ULONG64)(Now.Octets - Binding->Before.Octets);
+    Out->Indications = (ULONG64)(Now.Indications - Binding->Before.Indications);
+    Out->LowResources = (ULONG64)(Now.LowResources - Binding->Before.LowResources);
     Out->FramesSent = (ULONG64)Binding->FramesSent;
     Out->FramesFailed = (ULONG64)Binding->FramesFailed;
     KeReleaseSpinLock(&Binding->Lock, Irql);
@@ -65,11 +79,8 @@ static void Reset(PKTIO_ADAPTER *Binding)
 {
     KIRQL Irql;
 
-    InterlockedExchange64(&Binding->FramesReceived, 0);
-    InterlockedExchange64(&Binding->OctetsReceived, 0);
-    InterlockedExchange64(&Binding->Indications, 0);
-    InterlockedExchange64(&Binding->LowResources, 0);
     KeAcquireSpinLock(&Binding->Lock, &Irql);
+    Sum(Binding, &Binding->Before);
     Binding->FramesSent = Binding->FramesFailed = 0;
     Binding->LastLength = 0;
     KeReleaseSpinLock(&Binding->Lock, Irql);

@@ -26,11 +26,20 @@ struct _PKTIO_JOB
     KEVENT Wake; /* set whenever slots come back */
 };
 
+/* Readers look at any time, so each number is written whole. */
+static inline void Count64(volatile LONG64 *Counter, LONG64 Add)
+{
+    WriteNoFence64(Counter, *Counter + Add);
+}
+
 void NTAPI PktioReceive(NDIS_HANDLE BindingContext, NET_BUFFER_LIST *Chain, NDIS_PORT_NUMBER Port,
                         ULONG Count, ULONG Flags)
 {
     PKTIO_ADAPTER *Binding = BindingContext;
-    ULONG64 Frames = 0, Octets = 0;
+    BOOLEAN Dispatch = (Flags & NDIS_RECEIVE_FLAGS_DISPATCH_LEVEL) != 0;
+    LONG64 Frames = 0, Octets = 0;
+    PKTIO_RECEIVED *Received;
+    KIRQL Old = DISPATCH_LEVEL;
 
     for (NET_BUFFER_LIST *Nbl = Chain; Nbl; Nbl = Nbl->Next)
     {
@@ -51,14 +60,18 @@ void NTAPI PktioReceive(NDIS_HANDLE BindingContext, NET_BUFFER_LIST *Chain, NDIS
             KeReleaseSpinLock(&Binding->Lock, Irql);
         }
     }
-    InterlockedExchangeAdd64(&Binding->FramesReceived, (LONG64)Frames);
-    InterlockedExchangeAdd64(&Binding->OctetsReceived, (LONG64)Octets);
-    InterlockedIncrement64(&Binding->Indications);
+    if (!Dispatch)
+        KeRaiseIrql(DISPATCH_LEVEL, &Old);
+    Received = &Binding->Received[KeGetCurrentProcessorIndex()];
+    Count64(&Received->Frames, Frames);
+    Count64(&Received->Octets, Octets);
+    Count64(&Received->Indications, 1);
     if (Flags & NDIS_RECEIVE_FLAGS_RESOURCES)
-    {
-        InterlockedIncrement64(&Binding->LowResources);
+        Count64(&Received->LowResources, 1);
+    if (!Dispatch)
+        KeLowerIrql(Old);
+    if (Flags & NDIS_RECEIVE_FLAGS_RESOURCES)
         return;
-    }
     NdisReturnNetBufferLists(
         Binding->Handle, Chain,
         Flags & NDIS_RECEIVE_FLAGS_DISPATCH_LEVEL ? NDIS_RETURN_FLAGS_DISPATCH_LEVEL : 0);

@@ -55,6 +55,7 @@ NTSTATUS NTAPI DriverEntry(DRIVER_OBJECT *DriverObject, UNICODE_STRING *Registry
     UNICODE_STRING Name;
     NTSTATUS Status;
 
+    Pktio.Processors = KeQueryMaximumProcessorCountEx(ALL_PROCESSOR_GROUPS);
     KeInitializeSpinLock(&Pktio.Lock);
     InitializeListHead(&Pktio.Bindings);
     RtlInitUnicodeString(&Name, L"\\Device\\UmnPktio");

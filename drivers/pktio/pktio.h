@@ -27,27 +27,37 @@ typedef enum _PKTIO_STATE
     PktioPausing
 } PKTIO_STATE;
 
+/* What one processor has received, a cache line: written at DISPATCH_LEVEL on that processor only.
+ */
+typedef struct _PKTIO_RECEIVED
+{
+    volatile LONG64 Frames, Octets, Indications, LowResources;
+    LONG64 Reserved[4];
+} PKTIO_RECEIVED;
+
 typedef struct _PKTIO_ADAPTER
 {
-    LIST_ENTRY Link; /* Pktio.Lock */
     NDIS_HANDLE Handle;
+    PKTIO_RECEIVED *Received; /* [Pktio.Processors], behind this structure */
+    BOOLEAN KeepLast;
+
+    LIST_ENTRY Link;     /* Pktio.Lock */
     UNICODE_STRING Name; /* Buffer follows the structure */
     NDIS_STATUS OpenStatus;
     KEVENT Event; /* end of open and close */
 
     KSPIN_LOCK Lock;
-    PKTIO_STATE State;                 /* L */
-    LONG64 SendsOut;                   /* L */
-    KEVENT Quiet;                      /* set in Pausing when SendsOut is 0 */
-    UCHAR Address[6];                  /* L */
-    BOOLEAN LinkUp;                    /* L */
-    BOOLEAN KeepLast;
-    ULONG Mtu; /* L */
+    PKTIO_STATE State; /* L */
+    LONG64 SendsOut;   /* L */
+    KEVENT Quiet;      /* set in Pausing when SendsOut is 0 */
+    UCHAR Address[6];  /* L */
+    BOOLEAN LinkUp;    /* L */
+    ULONG Mtu;         /* L */
     ULONG PacketFilter;
     ULONG LastLength; /* L */
     UCHAR Last[PKTIO_LAST_SIZE];
 
-    volatile LONG64 FramesReceived, OctetsReceived, Indications, LowResources;
+    PKTIO_RECEIVED Before;           /* L: the sums when the counters were reset */
     LONG64 FramesSent, FramesFailed; /* L */
 
     LONG References;
@@ -61,6 +71,7 @@ typedef struct _PKTIO_GLOBALS
     DEVICE_OBJECT *Device;
     KSPIN_LOCK Lock;
     LIST_ENTRY Bindings;
+    ULONG Processors;
 } PKTIO_GLOBALS;
 
 extern PKTIO_GLOBALS Pktio;
