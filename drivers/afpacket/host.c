@@ -185,7 +185,8 @@ void AfHostArm(AF_HOST *Host, int Position, void *Vnet, size_t VnetSize, void *D
     M->msg_len = 0;
 }
 
-/* Not through recvmmsg and sendmmsg, which are cancellation points and cost two atomics more each. */
+/* Not through recvmmsg and sendmmsg, which are cancellation points and cost two atomics more each.
+ */
 int AfHostReceive(AF_HOST *Host, int Count)
 {
     int N = (int)syscall(SYS_recvmmsg, Host->Fd, Host->Rx, Count, MSG_DONTWAIT, NULL);

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What a virtual miniport says of itself: registration, general and offload attributes, made from what the
- * lower adapter said (IM-INI-02, -06, -07, -11), and its current offload configuration, which is its own:
- * several virtual miniports share one NIC, so none of them switches the NIC's offloads (IM-OFF-03).
+ * What a virtual miniport says of itself: registration, general and offload attributes, made from
+ * what the lower adapter said (IM-INI-02, -06, -07, -11), and its current offload configuration,
+ * which is its own: several virtual miniports share one NIC, so none of them switches the NIC's
+ * offloads (IM-OFF-03).
  */
 #include "path.h"
 
@@ -61,7 +62,8 @@ const NDIS_OID MuxSupportedOids[] = {
      NDIS_STATISTICS_BYTES_RCV_SUPPORTED | NDIS_STATISTICS_BYTES_XMIT_SUPPORTED |                  \
      NDIS_STATISTICS_XMIT_DISCARDS_SUPPORTED)
 
-/* Registration attributes: no hardware flags, nothing halts or pauses us for sleep (IM-INI-06, IM-POR-03). */
+/* Registration attributes: no hardware flags, nothing halts or pauses us for sleep (IM-INI-06,
+ * IM-POR-03). */
 NDIS_STATUS VmSetRegistration(MUX_VM *Vm)
 {
     NDIS_MINIPORT_ADAPTER_ATTRIBUTES Attributes;
@@ -146,8 +148,8 @@ static NDIS_STATUS AttrGeneral(MUX_VM *Vm)
     return NdisMSetMiniportAttributes(Vm->Handle, &Attributes);
 }
 
-/* The offloads of the NIC, honestly: what it does now, no more. Without any, no attributes at all, and
- * NDIS answers the queries with NOT_SUPPORTED (open question 32). */
+/* The offloads of the NIC, honestly: what it does now, no more. Without any, no attributes at all,
+ * and NDIS answers the queries with NOT_SUPPORTED (open question 32). */
 static NDIS_STATUS AttrOffload(MUX_VM *Vm)
 {
     NDIS_MINIPORT_ADAPTER_ATTRIBUTES Attributes;
@@ -175,8 +177,8 @@ NDIS_STATUS VmSetAttributes(MUX_VM *Vm)
 }
 
 /*
- * The part of a lower NDIS_OFFLOAD of Size bytes that passes through us unharmed: checksums, LSO v2 and
- * RSC. LSO v1 and IPsec are not carried. An older, shorter structure is read as far as it goes.
+ * The part of a lower NDIS_OFFLOAD of Size bytes that passes through us unharmed: checksums, LSO v2
+ * and RSC. LSO v1 and IPsec are not carried. An older, shorter structure is read as far as it goes.
  */
 VOID OffloadFromLower(NDIS_OFFLOAD *Out, const NDIS_OFFLOAD *Lower, ULONG Size)
 {
@@ -273,9 +275,10 @@ static VOID OffloadSegments(NDIS_OFFLOAD *To, const NDIS_OFFLOAD *From,
 }
 
 /*
- * OID_TCP_OFFLOAD_PARAMETERS on one virtual miniport: changes what that virtual miniport reports and nothing
- * below; two that disagree each get their own (IM-OFF-03). Values outside the documented ones give
- * NDIS_STATUS_INVALID_DATA and change nothing. The caller then indicates the new configuration.
+ * OID_TCP_OFFLOAD_PARAMETERS on one virtual miniport: changes what that virtual miniport reports
+ * and nothing below; two that disagree each get their own (IM-OFF-03). Values outside the
+ * documented ones give NDIS_STATUS_INVALID_DATA and change nothing. The caller then indicates the
+ * new configuration.
  */
 NDIS_STATUS OffloadApply(MUX_VM *Vm, const NDIS_OFFLOAD_PARAMETERS *Parameters, ULONG Length)
 {

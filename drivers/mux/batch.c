@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Frames of one batch, grouped by the virtual miniport that gets them: one chain and one indication each, in
- * the order of arrival. A batch lives on the stack of whoever classifies; the buckets are filled under
- * the read side of TableLock and delivered after it has been released. <= DISPATCH_LEVEL.
+ * Frames of one batch, grouped by the virtual miniport that gets them: one chain and one indication
+ * each, in the order of arrival. A batch lives on the stack of whoever classifies; the buckets are
+ * filled under the read side of TableLock and delivered after it has been released. <=
+ * DISPATCH_LEVEL.
  */
 #include "path.h"
 
 MUX_HERE MuxHere[MUX_HERE_PROCESSORS];
 
-/* Makes an empty batch; the buckets themselves are written when used. DISPATCH_LEVEL, TableLock held. */
+/* Makes an empty batch; the buckets themselves are written when used. DISPATCH_LEVEL, TableLock
+ * held. */
 VOID BatchInit(MUX_BATCH *Batch)
 {
     NdisZeroMemory(Batch->Index, sizeof(Batch->Index));
@@ -58,8 +60,9 @@ found:
 }
 
 /*
- * Adds a child for Vm. With every bucket taken it goes to the spill list, which is delivered after the
- * buckets: order per virtual miniport holds because a full batch takes no further frame. TableLock held.
+ * Adds a child for Vm. With every bucket taken it goes to the spill list, which is delivered after
+ * the buckets: order per virtual miniport holds because a full batch takes no further frame.
+ * TableLock held.
  */
 VOID BatchChild(MUX_BATCH *Batch, MUX_VM *Vm, PNET_BUFFER_LIST Child)
 {
@@ -75,12 +78,12 @@ VOID BatchChild(MUX_BATCH *Batch, MUX_VM *Vm, PNET_BUFFER_LIST Child)
     }
     MUX_CHILD_TARGET(Child) = Vm;
     QueueAppend(&Batch->Spill, Child);
-    (VOID)InterlockedExchangeAdd64(&Vm->Out, MUX_OUT_CALL + MUX_OUT_RECEIVE);
+    (VOID) InterlockedExchangeAdd64(&Vm->Out, MUX_OUT_CALL + MUX_OUT_RECEIVE);
 }
 
 /*
- * Counts what is about to be indicated: the NBLs and the call itself are out from here (IM-MST-04). Last
- * act under the read side of TableLock, for afterwards a pause may begin.
+ * Counts what is about to be indicated: the NBLs and the call itself are out from here (IM-MST-04).
+ * Last act under the read side of TableLock, for afterwards a pause may begin.
  */
 VOID BatchSeal(MUX_BATCH *Batch)
 {
@@ -92,7 +95,7 @@ VOID BatchSeal(MUX_BATCH *Batch)
         MUX_BUCKET *Bucket = &Batch->Bucket[i];
         MUX_VM *Vm = Bucket->Vm;
 
-        (VOID)InterlockedExchangeAdd64(&Vm->Out, MUX_OUT_CALL + Bucket->Count * MUX_OUT_RECEIVE);
+        (VOID) InterlockedExchangeAdd64(&Vm->Out, MUX_OUT_CALL + Bucket->Count * MUX_OUT_RECEIVE);
         if (MUX_LIKELY(Bucket->Count != Bucket->Others))
         {
             Vm->Counters[Processor].Unicast.InFrames += Bucket->Count - Bucket->Others;
@@ -101,7 +104,8 @@ VOID BatchSeal(MUX_BATCH *Batch)
     }
 }
 
-/* One chain to one virtual miniport. With the RESOURCES flag the children are ours again on return. */
+/* One chain to one virtual miniport. With the RESOURCES flag the children are ours again on return.
+ */
 static VOID BatchIndicate(MUX_BATCH *Batch, MUX_BINDING *Binding, MUX_VM *Vm, PNET_BUFFER_LIST Head,
                           ULONG Count, ULONG ReceiveFlags)
 {
@@ -120,7 +124,7 @@ static VOID BatchIndicate(MUX_BATCH *Batch, MUX_BINDING *Binding, MUX_VM *Vm, PN
         for (; Head != NULL; Head = Next)
         {
             Next = NET_BUFFER_LIST_NEXT_NBL(Head);
-            (VOID)InterlockedDecrement(&Head->ParentNetBufferList->ChildRefCount);
+            (VOID) InterlockedDecrement(&Head->ParentNetBufferList->ChildRefCount);
             ChildFree(Binding, Head);
         }
     }
@@ -128,8 +132,9 @@ static VOID BatchIndicate(MUX_BATCH *Batch, MUX_BINDING *Binding, MUX_VM *Vm, PN
 }
 
 /*
- * Indicates each bucket on its virtual miniport: one call each, port 0 (IM-PRT-01). ReceiveFlags are ours,
- * not the lower list's (IM-RCV-09). No lock held. A virtual miniport may be gone when it returns.
+ * Indicates each bucket on its virtual miniport: one call each, port 0 (IM-PRT-01). ReceiveFlags
+ * are ours, not the lower list's (IM-RCV-09). No lock held. A virtual miniport may be gone when it
+ * returns.
  */
 VOID BatchDeliver(MUX_BATCH *Batch, MUX_BINDING *Binding, ULONG ReceiveFlags)
 {

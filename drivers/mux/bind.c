@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A lower binding: made by ProtocolBindAdapterEx, opened, closed and freed by ProtocolUnbindAdapterEx.
- * Owns MUX_BINDING.State together with event.c (pause and restart). Opens and closes that pend are
- * waited for: bind and unbind run at PASSIVE_LEVEL and finish in their own context (IM-BND-11).
+ * A lower binding: made by ProtocolBindAdapterEx, opened, closed and freed by
+ * ProtocolUnbindAdapterEx. Owns MUX_BINDING.State together with event.c (pause and restart). Opens
+ * and closes that pend are waited for: bind and unbind run at PASSIVE_LEVEL and finish in their own
+ * context (IM-BND-11).
  */
 #include "mux.h"
 
@@ -113,8 +114,7 @@ static MUX_BINDING *BindCreate(PNDIS_BIND_PARAMETERS Parameters)
     Binding->SendPool = BindPool(Mux.Protocol, 0);
     Binding->HeaderPool = BindPool(Mux.Protocol, MUX_HEADER_SPACE);
     if (!LongListInit(Binding, Parameters->ProtocolSection) || !FilterInit(Binding) ||
-        Binding->TableLock == NULL || Binding->SendPool == NULL ||
-        Binding->HeaderPool == NULL)
+        Binding->TableLock == NULL || Binding->SendPool == NULL || Binding->HeaderPool == NULL)
     {
         BindFree(Binding);
         return NULL;
@@ -122,7 +122,8 @@ static MUX_BINDING *BindCreate(PNDIS_BIND_PARAMETERS Parameters)
     return Binding;
 }
 
-/* NdisOpenAdapterEx, waited for. SelectedMedium and the handle live until it has ended (IM-BND-06). */
+/* NdisOpenAdapterEx, waited for. SelectedMedium and the handle live until it has ended (IM-BND-06).
+ */
 static NDIS_STATUS BindOpen(MUX_BINDING *Binding, NDIS_HANDLE BindContext,
                             PNDIS_BIND_PARAMETERS Parameters)
 {
@@ -149,9 +150,9 @@ static NDIS_STATUS BindOpen(MUX_BINDING *Binding, NDIS_HANDLE BindContext,
 }
 
 /*
- * ProtocolBindAdapterEx (`nc-ndis-protocol_bind_adapter_ex.md`): opens the adapter, then asks for one
- * virtual miniport per name on its list. A name that fails does not fail the bind. Returns the status
- * of the open (IM-BND-08), NDIS_STATUS_RESOURCES, or success. PASSIVE_LEVEL.
+ * ProtocolBindAdapterEx (`nc-ndis-protocol_bind_adapter_ex.md`): opens the adapter, then asks for
+ * one virtual miniport per name on its list. A name that fails does not fail the bind. Returns the
+ * status of the open (IM-BND-08), NDIS_STATUS_RESOURCES, or success. PASSIVE_LEVEL.
  */
 NDIS_STATUS BindAdapter(NDIS_HANDLE ProtocolDriverContext, NDIS_HANDLE BindContext,
                         PNDIS_BIND_PARAMETERS BindParameters)
@@ -200,9 +201,10 @@ VOID BindCloseComplete(NDIS_HANDLE ProtocolBindingContext)
 }
 
 /*
- * ProtocolUnbindAdapterEx (`nc-ndis-protocol_unbind_adapter_ex.md`). The virtual miniports go first, then
- * what we set below is taken back, then the requests are waited for, then the adapter is closed
- * (IM-UNB-03, -04, -05, -07, -08, -09). Always succeeds, never pends (IM-UNB-02). PASSIVE_LEVEL.
+ * ProtocolUnbindAdapterEx (`nc-ndis-protocol_unbind_adapter_ex.md`). The virtual miniports go
+ * first, then what we set below is taken back, then the requests are waited for, then the adapter
+ * is closed (IM-UNB-03, -04, -05, -07, -08, -09). Always succeeds, never pends (IM-UNB-02).
+ * PASSIVE_LEVEL.
  */
 NDIS_STATUS BindUnbindAdapter(NDIS_HANDLE UnbindContext, NDIS_HANDLE ProtocolBindingContext)
 {

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Sends that are done: completions from below, given back to the virtual miniports that sent them, in runs
- * of one virtual miniport. <= DISPATCH_LEVEL, no lock.
+ * Sends that are done: completions from below, given back to the virtual miniports that sent them,
+ * in runs of one virtual miniport. <= DISPATCH_LEVEL, no lock.
  */
 #include "path.h"
 
-/* Completes Done upward and lets go of it. The virtual miniport may be gone on return (IM-SND-03). */
+/* Completes Done upward and lets go of it. The virtual miniport may be gone on return (IM-SND-03).
+ */
 VOID TxComplete(MUX_VM *Vm, MUX_QUEUE *Done, ULONG Flags)
 {
     LONG64 Count = Done->Count;
@@ -17,8 +18,8 @@ VOID TxComplete(MUX_VM *Vm, MUX_QUEUE *Done, ULONG Flags)
     }
 }
 
-/* A run: NBLs of one virtual miniport in a row, completed in one call when another one follows. It begins
- * with Vm NULL and the flags set. */
+/* A run: NBLs of one virtual miniport in a row, completed in one call when another one follows. It
+ * begins with Vm NULL and the flags set. */
 VOID RunAdd(MUX_RUN *Run, MUX_VM *Vm, PNET_BUFFER_LIST Nbl)
 {
     if (Run->Vm != Vm)
@@ -49,7 +50,8 @@ MUX_VM *TxSender(MUX_BINDING *Binding, PNET_BUFFER_LIST Nbl)
     return ((MUX_SEND *)NET_BUFFER_LIST_CONTEXT_DATA_START(Nbl))->Vm;
 }
 
-/* A child is back from below: its outcome goes to the parent. Returns the parent if it was the last. */
+/* A child is back from below: its outcome goes to the parent. Returns the parent if it was the
+ * last. */
 static PNET_BUFFER_LIST TxChildDone(MUX_BINDING *Binding, PNET_BUFFER_LIST Child)
 {
     PNET_BUFFER_LIST Parent = Child->ParentNetBufferList;
@@ -83,8 +85,8 @@ static VOID TxOriginalDone(PNET_BUFFER_LIST Nbl)
 }
 
 /*
- * ProtocolSendNetBufferListsComplete. NBLs that a reset below threw back go to the queue for a second
- * try (IM-RST-05); everything else goes up with the status it has.
+ * ProtocolSendNetBufferListsComplete. NBLs that a reset below threw back go to the queue for a
+ * second try (IM-RST-05); everything else goes up with the status it has.
  */
 VOID TxSendComplete(NDIS_HANDLE ProtocolBindingContext, PNET_BUFFER_LIST NetBufferList,
                     ULONG SendCompleteFlags)

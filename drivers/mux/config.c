@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Settings of one virtual miniport, from the key of its adapter (IM-CFG-05): NetworkAddress, VlanID, MuxMode.
- * Every value is untrusted: one that cannot be used is logged and the default stands. No state but the
- * MUX_VM under construction; PASSIVE_LEVEL.
+ * Settings of one virtual miniport, from the key of its adapter (IM-CFG-05): NetworkAddress,
+ * VlanID, MuxMode. Every value is untrusted: one that cannot be used is logged and the default
+ * stands. No state but the MUX_VM under construction; PASSIVE_LEVEL.
  */
 #include "path.h"
 
@@ -12,8 +12,8 @@ static WCHAR ConfigUpper(WCHAR c)
 }
 
 /*
- * A MAC address of its own, the same after each start: FNV-1a over the GUID in the device name (case
- * folded, `\Device\` left out), individual, locally administered.
+ * A MAC address of its own, the same after each start: FNV-1a over the GUID in the device name
+ * (case folded, `\Device\` left out), individual, locally administered.
  */
 static VOID ConfigDefaultMac(const NDIS_STRING *Device, UCHAR Mac[MUX_MAC_LENGTH])
 {
@@ -206,8 +206,8 @@ static NDIS_STATUS ConfigMode(MUX_VM *Vm, NDIS_HANDLE Key)
 }
 
 /*
- * Fills MAC address, VLAN, mode and Key of a new virtual miniport. RESOURCES: a setting could not be
- * read for lack of memory; the default in its place could be another VLAN. PASSIVE_LEVEL.
+ * Fills MAC address, VLAN, mode and Key of a new virtual miniport. RESOURCES: a setting could not
+ * be read for lack of memory; the default in its place could be another VLAN. PASSIVE_LEVEL.
  */
 NDIS_STATUS VmConfigure(MUX_VM *Vm)
 {

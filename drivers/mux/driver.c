@@ -58,8 +58,8 @@ static NDIS_STRING ServiceName(const UNICODE_STRING *RegistryPath)
     return Name;
 }
 
-/* Runs inside NdisRegisterProtocolDriver with the handle that it will return: a bind may come before
- * it has (IM-REG-07). */
+/* Runs inside NdisRegisterProtocolDriver with the handle that it will return: a bind may come
+ * before it has (IM-REG-07). */
 static NDIS_STATUS DriverProtocolOptions(NDIS_HANDLE NdisDriverHandle, NDIS_HANDLE DriverContext)
 {
     UNREFERENCED_PARAMETER(DriverContext);
@@ -131,7 +131,8 @@ freeLock:
     return Status;
 }
 
-/* MiniportDriverUnload: both edges go (IM-UNL-02); bindings that are still open unbind meanwhile. */
+/* MiniportDriverUnload: both edges go (IM-UNL-02); bindings that are still open unbind meanwhile.
+ */
 static VOID DriverUnload(PDRIVER_OBJECT DriverObject)
 {
     UNREFERENCED_PARAMETER(DriverObject);

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * ProtocolNetPnPEvent: pause and restart of a lower binding, power, reconfiguration, and what goes on to the
- * drivers above the virtual miniports (IM-EVT-01 to -13). PASSIVE_LEVEL; no lock across a call.
+ * ProtocolNetPnPEvent: pause and restart of a lower binding, power, reconfiguration, and what goes
+ * on to the drivers above the virtual miniports (IM-EVT-01 to -13). PASSIVE_LEVEL; no lock across a
+ * call.
  */
 #include "mux.h"
 
 /*
- * NetEventPause: no send begins on the binding any more; held ones are completed; returns when those below
- * have come back (IM-PST-03). Receives are dropped from now on (IM-PST-04).
+ * NetEventPause: no send begins on the binding any more; held ones are completed; returns when
+ * those below have come back (IM-PST-03). Receives are dropped from now on (IM-PST-04).
  */
 VOID BindingPause(MUX_BINDING *Binding)
 {
@@ -24,8 +25,8 @@ VOID BindingPause(MUX_BINDING *Binding)
     NdisReleaseSpinLock(&Mux.Lock);
 }
 
-/* New attributes of the lower adapter (IM-PST-06); NULL: unchanged. Each is a number by itself, read
- * without a lock. */
+/* New attributes of the lower adapter (IM-PST-06); NULL: unchanged. Each is a number by itself,
+ * read without a lock. */
 static VOID RestartLearn(MUX_BINDING *Binding, PNDIS_RESTART_ATTRIBUTES Attributes)
 {
     for (; Attributes != NULL; Attributes = Attributes->Next)
@@ -49,7 +50,8 @@ static VOID RestartLearn(MUX_BINDING *Binding, PNDIS_RESTART_ATTRIBUTES Attribut
     }
 }
 
-/* NetEventRestart: sends may begin. Every NBL of before is back below, so SourceHandle is learnt anew. */
+/* NetEventRestart: sends may begin. Every NBL of before is back below, so SourceHandle is learnt
+ * anew. */
 NDIS_STATUS BindingRestart(MUX_BINDING *Binding, PNDIS_PROTOCOL_RESTART_PARAMETERS Parameters)
 {
     LOCK_STATE_EX State;
@@ -72,8 +74,9 @@ NDIS_STATUS BindingRestart(MUX_BINDING *Binding, PNDIS_PROTOCOL_RESTART_PARAMETE
 }
 
 /*
- * Raises the event on every virtual miniport of the binding (IM-EVT-04). Veto: stops at the first failure and
- * returns it. No request of ours may be pended on a virtual miniport meanwhile (IM-OID-10).
+ * Raises the event on every virtual miniport of the binding (IM-EVT-04). Veto: stops at the first
+ * failure and returns it. No request of ours may be pended on a virtual miniport meanwhile
+ * (IM-OID-10).
  */
 static NDIS_STATUS EventPropagate(MUX_BINDING *Binding, PNET_PNP_EVENT_NOTIFICATION Event,
                                   BOOLEAN Veto)
@@ -134,8 +137,8 @@ static VOID EventPowerApply(MUX_BINDING *Binding, NDIS_DEVICE_POWER_STATE Power)
 }
 
 /*
- * NetEventSetPower: to D0, ours first; away from it, the drivers above first (IM-EVT-06). NDIS 6.30: what
- * is under way below is not waited for (IM-PWR-10). Always a success.
+ * NetEventSetPower: to D0, ours first; away from it, the drivers above first (IM-EVT-06).
+ * NDIS 6.30: what is under way below is not waited for (IM-PWR-10). Always a success.
  */
 static NDIS_STATUS EventSetPower(MUX_BINDING *Binding, PNET_PNP_EVENT_NOTIFICATION Event)
 {
@@ -149,17 +152,18 @@ static NDIS_STATUS EventSetPower(MUX_BINDING *Binding, PNET_PNP_EVENT_NOTIFICATI
     if (Power == NdisDeviceStateD0)
     {
         EventPowerApply(Binding, Power);
-        (VOID)EventPropagate(Binding, Event, FALSE);
+        (VOID) EventPropagate(Binding, Event, FALSE);
     }
     else
     {
-        (VOID)EventPropagate(Binding, Event, FALSE);
+        (VOID) EventPropagate(Binding, Event, FALSE);
         EventPowerApply(Binding, Power);
     }
     return NDIS_STATUS_SUCCESS;
 }
 
-/* NetEventIMReEnableDevice: the buffer is an NDIS_STRING with the device's name (IM-EVT-11, -12). */
+/* NetEventIMReEnableDevice: the buffer is an NDIS_STRING with the device's name (IM-EVT-11, -12).
+ */
 static NDIS_STATUS EventReEnable(PNET_PNP_EVENT_NOTIFICATION Event)
 {
     PNDIS_STRING Device = (PNDIS_STRING)Event->NetPnPEvent.Buffer;
@@ -167,14 +171,15 @@ static NDIS_STATUS EventReEnable(PNET_PNP_EVENT_NOTIFICATION Event)
     if (Device != NULL && Event->NetPnPEvent.BufferLength >= sizeof(*Device) &&
         Device->Buffer != NULL && Device->Length <= MUX_MAX_NAME_BYTES)
     {
-        (VOID)NameRequestDevice(Device);
+        (VOID) NameRequestDevice(Device);
     }
     return NDIS_STATUS_SUCCESS;
 }
 
 /*
- * NetEventReconfigure: our list of virtual miniports may have changed. Without a binding: look for adapters that
- * came, then re-read every list (IM-VMP-21). The data is nobody's we know; it is not used (IM-EVT-07).
+ * NetEventReconfigure: our list of virtual miniports may have changed. Without a binding: look for
+ * adapters that came, then re-read every list (IM-VMP-21). The data is nobody's we know; it is not
+ * used (IM-EVT-07).
  */
 static NDIS_STATUS EventReconfigure(MUX_BINDING *Binding, PNET_PNP_EVENT_NOTIFICATION Event)
 {
@@ -185,7 +190,7 @@ static NDIS_STATUS EventReconfigure(MUX_BINDING *Binding, PNET_PNP_EVENT_NOTIFIC
         return NDIS_STATUS_SUCCESS;
     }
     ListUpdate(Binding);
-    (VOID)EventPropagate(Binding, Event, FALSE);
+    (VOID) EventPropagate(Binding, Event, FALSE);
     return NDIS_STATUS_SUCCESS;
 }
 
@@ -211,10 +216,11 @@ static NDIS_STATUS EventOfBinding(MUX_BINDING *Binding, PNET_PNP_EVENT_NOTIFICAT
     case NetEventCancelRemoveDevice:
     case NetEventPnPCapabilities:
         /* Cannot fail below (IM-EVT-02), whatever the drivers above say. */
-        (VOID)EventPropagate(Binding, Event, FALSE);
+        (VOID) EventPropagate(Binding, Event, FALSE);
         return NDIS_STATUS_SUCCESS;
     default:
-        /* BindsComplete, ports, and what concerns the NIC's own edges: not propagated (IM-EVT-08). */
+        /* BindsComplete, ports, and what concerns the NIC's own edges: not propagated (IM-EVT-08).
+         */
         return NDIS_STATUS_SUCCESS;
     }
 }

@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Packet filter and multicast list. Each virtual miniport has its own, which receive obeys; the lower binding gets
- * their union (IM-OID-18), by one request at a time. Promiscuous goes below when a virtual miniport asks for it,
- * or when one with a MAC address other than the adapter's wants directed frames: an adapter filters for
- * its own address only. Without a filter above, there is none below.
+ * Packet filter and multicast list. Each virtual miniport has its own, which receive obeys; the
+ * lower binding gets their union (IM-OID-18), by one request at a time. Promiscuous goes below when
+ * a virtual miniport asks for it, or when one with a MAC address other than the adapter's wants
+ * directed frames: an adapter filters for its own address only. Without a filter above, there is
+ * none below.
  *
- * The engine: whoever changes something calls FilterKick; the first becomes its owner (Busy), computes
- * the union, sets list and filter below as far as they differ, then completes the requests that it
- * served, and starts over if something changed meanwhile. Mux.Lock guards the fields; the owner alone
- * touches Wanted, List, Stage. PASSIVE_LEVEL or DISPATCH_LEVEL.
+ * The engine: whoever changes something calls FilterKick; the first becomes its owner (Busy),
+ * computes the union, sets list and filter below as far as they differ, then completes the requests
+ * that it served, and starts over if something changed meanwhile. Mux.Lock guards the fields; the
+ * owner alone touches Wanted, List, Stage. PASSIVE_LEVEL or DISPATCH_LEVEL.
  */
 #include "path.h"
 
@@ -146,8 +147,7 @@ static VOID FilterResult(MUX_BINDING *Binding, NDIS_STATUS Status)
         if (Filter->WantedCount != 0)
         {
             Filter->WantedFilter |=
-                NDIS_PACKET_TYPE_ALL_MULTICAST &
-                ReadULongNoFence(&Binding->SupportedPacketFilters);
+                NDIS_PACKET_TYPE_ALL_MULTICAST & ReadULongNoFence(&Binding->SupportedPacketFilters);
         }
     }
     if (Filter->Stage == FilterStageFilter)
@@ -160,7 +160,8 @@ static VOID FilterResult(MUX_BINDING *Binding, NDIS_STATUS Status)
     }
 }
 
-/* The filter of Vm becomes New; its multicast list joins or leaves the union. TableLock held for write. */
+/* The filter of Vm becomes New; its multicast list joins or leaves the union. TableLock held for
+ * write. */
 static VOID FilterApply(MUX_VM *Vm, ULONG New)
 {
     if (((Vm->Filter ^ New) & NDIS_PACKET_TYPE_MULTICAST) != 0)
@@ -302,8 +303,8 @@ VOID FilterComplete(MUX_BINDING *Binding, NDIS_STATUS Status)
     RundownLeave(&Binding->Requests, 1);
 }
 
-/* Something has changed, perhaps a multicast list or who wants one: the engine runs, now or after its
- * present round. <= DISPATCH_LEVEL. */
+/* Something has changed, perhaps a multicast list or who wants one: the engine runs, now or after
+ * its present round. <= DISPATCH_LEVEL. */
 VOID FilterKick(MUX_BINDING *Binding, BOOLEAN Lists)
 {
     BOOLEAN Owner;
@@ -325,7 +326,8 @@ VOID FilterKick(MUX_BINDING *Binding, BOOLEAN Lists)
     }
 }
 
-/* Before the close: no virtual miniport is left, so the union is nothing (IM-UNB-04). PASSIVE_LEVEL. */
+/* Before the close: no virtual miniport is left, so the union is nothing (IM-UNB-04).
+ * PASSIVE_LEVEL. */
 VOID FilterClear(MUX_BINDING *Binding)
 {
     FilterKick(Binding, TRUE);
@@ -358,8 +360,8 @@ NDIS_STATUS FilterSet(MUX_VM *Vm, ULONG Filter)
                           ((Vm->PreviousFilter ^ Filter) & NDIS_PACKET_TYPE_MULTICAST) != 0);
 }
 
-/* The list of Vm becomes New; the caller frees the old one and what is left on *Spare. TableLock held for
- * write. */
+/* The list of Vm becomes New; the caller frees the old one and what is left on *Spare. TableLock
+ * held for write. */
 static VOID FilterListReplace(MUX_VM *Vm, UCHAR (*New)[MUX_MAC_LENGTH], ULONG Count,
                               MUX_GROUP **Spare)
 {
@@ -373,8 +375,8 @@ static VOID FilterListReplace(MUX_VM *Vm, UCHAR (*New)[MUX_MAC_LENGTH], ULONG Co
 }
 
 /*
- * OID_802_3_MULTICAST_LIST, pended by the caller: Count group addresses, checked. NDIS_STATUS_PENDING; or
- * NDIS_STATUS_RESOURCES with the pend taken back.
+ * OID_802_3_MULTICAST_LIST, pended by the caller: Count group addresses, checked.
+ * NDIS_STATUS_PENDING; or NDIS_STATUS_RESOURCES with the pend taken back.
  */
 NDIS_STATUS FilterSetMulticast(MUX_VM *Vm, const UCHAR *List, ULONG Count)
 {

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Requests passed down: by clone, under an id of our own (IM-OID-05, open question 29), completed upward with
- * the results copied back; queued while the lower adapter sleeps or resets; later statuses that belong
- * to them re-addressed. Mux.Lock guards MUX_VM.Oid and Promise. PASSIVE_LEVEL, completions <= DISPATCH.
+ * Requests passed down: by clone, under an id of our own (IM-OID-05, open question 29), completed
+ * upward with the results copied back; queued while the lower adapter sleeps or resets; later
+ * statuses that belong to them re-addressed. Mux.Lock guards MUX_VM.Oid and Promise. PASSIVE_LEVEL,
+ * completions <= DISPATCH.
  */
 #include "mux.h"
 
@@ -109,9 +110,9 @@ static VOID ForwardStart(MUX_VM *Vm)
     RundownLeave(&Binding->Requests, 1);
 }
 
-/* Passes a request down, now or when the lower adapter can take it: NDIS_STATUS_PENDING. LOW_POWER_STATE if
- * it would have to wait for D0 while the virtual miniport is paused, FAILURE if that is going.
- * PASSIVE_LEVEL. */
+/* Passes a request down, now or when the lower adapter can take it: NDIS_STATUS_PENDING.
+ * LOW_POWER_STATE if it would have to wait for D0 while the virtual miniport is paused, FAILURE if
+ * that is going. PASSIVE_LEVEL. */
 NDIS_STATUS ForwardRequest(MUX_VM *Vm, PNDIS_OID_REQUEST Request)
 {
     switch (OidPend(Vm, Request, MuxOidForwarded))
@@ -127,7 +128,8 @@ NDIS_STATUS ForwardRequest(MUX_VM *Vm, PNDIS_OID_REQUEST Request)
     }
 }
 
-/* The lower adapter leaves D0 or begins a reset: requests for it are queued from now on. <= DISPATCH. */
+/* The lower adapter leaves D0 or begins a reset: requests for it are queued from now on. <=
+ * DISPATCH. */
 VOID ForwardHold(MUX_BINDING *Binding)
 {
     NdisAcquireSpinLock(&Mux.Lock);
@@ -135,7 +137,8 @@ VOID ForwardHold(MUX_BINDING *Binding)
     NdisReleaseSpinLock(&Mux.Lock);
 }
 
-/* It is back: starts the queued requests (IM-PWR-08), one per virtual miniport at most. <= DISPATCH_LEVEL. */
+/* It is back: starts the queued requests (IM-PWR-08), one per virtual miniport at most. <=
+ * DISPATCH_LEVEL. */
 VOID ForwardQueued(MUX_BINDING *Binding)
 {
     MUX_VM *Vm;
@@ -161,7 +164,8 @@ VOID ForwardQueued(MUX_BINDING *Binding)
     }
 }
 
-/* ProtocolOidRequestComplete (IM-OID-03): a clone, or the filter engine's own request. <= DISPATCH. */
+/* ProtocolOidRequestComplete (IM-OID-03): a clone, or the filter engine's own request. <= DISPATCH.
+ */
 VOID OidRequestComplete(NDIS_HANDLE ProtocolBindingContext, PNDIS_OID_REQUEST OidRequest,
                         NDIS_STATUS Status)
 {
@@ -203,8 +207,8 @@ static BOOLEAN ForwardPromised(MUX_VM *Vm, PVOID Id, MUX_PROMISE *Promise)
 }
 
 /*
- * A status that answers a request of ours goes to the virtual miniport that made it, addressed as its
- * originator expects (IM-OID-21, IM-STS-03). FALSE: it answers no request. <= DISPATCH_LEVEL.
+ * A status that answers a request of ours goes to the virtual miniport that made it, addressed as
+ * its originator expects (IM-OID-21, IM-STS-03). FALSE: it answers no request. <= DISPATCH_LEVEL.
  */
 BOOLEAN ForwardStatus(MUX_BINDING *Binding, PNDIS_STATUS_INDICATION Status)
 {

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Sends that wait while the lower adapter resets (IM-RST-04, IM-RST-05): first those that the reset threw
- * back, then those that came meanwhile, each in order. HoldLock guards both queues and Resetting. Held
- * NBLs are ready to be sent: SourceHandle, context and 802.1Q information are set. <= DISPATCH_LEVEL.
+ * Sends that wait while the lower adapter resets (IM-RST-04, IM-RST-05): first those that the reset
+ * threw back, then those that came meanwhile, each in order. HoldLock guards both queues and
+ * Resetting. Held NBLs are ready to be sent: SourceHandle, context and 802.1Q information are set.
+ * <= DISPATCH_LEVEL.
  */
 #include "path.h"
 
@@ -50,9 +51,9 @@ static BOOLEAN HoldWasRetried(MUX_BINDING *Binding, PNET_BUFFER_LIST Nbl)
 }
 
 /*
- * An NBL came back with NDIS_STATUS_RESET_IN_PROGRESS. During a reset it waits for the end; outside one it
- * is sent once more at once, for the reset was over before its completion reached us. FALSE: it has
- * had its second try outside a reset and the status is final.
+ * An NBL came back with NDIS_STATUS_RESET_IN_PROGRESS. During a reset it waits for the end; outside
+ * one it is sent once more at once, for the reset was over before its completion reached us. FALSE:
+ * it has had its second try outside a reset and the status is final.
  */
 BOOLEAN HoldRetry(MUX_BINDING *Binding, PNET_BUFFER_LIST Nbl)
 {
@@ -71,8 +72,7 @@ BOOLEAN HoldRetry(MUX_BINDING *Binding, PNET_BUFFER_LIST Nbl)
     {
         return TRUE;
     }
-    if (HoldWasRetried(Binding, Nbl) || !Binding->Running ||
-        Binding->Power != NdisDeviceStateD0)
+    if (HoldWasRetried(Binding, Nbl) || !Binding->Running || Binding->Power != NdisDeviceStateD0)
     {
         NET_BUFFER_LIST_STATUS(Nbl) = NDIS_STATUS_RESET_IN_PROGRESS;
         return FALSE;
@@ -128,16 +128,15 @@ static VOID HoldPick(MUX_BINDING *Binding, MUX_QUEUE *Queue, MUX_VM *Vm, PVOID C
     for (; Nbl != NULL; Nbl = Next)
     {
         BOOLEAN Match = (Vm == NULL || TxSender(Binding, Nbl) == Vm) &&
-                        (CancelId == NULL ||
-                         NDIS_GET_NET_BUFFER_LIST_CANCEL_ID(Nbl) == CancelId);
+                        (CancelId == NULL || NDIS_GET_NET_BUFFER_LIST_CANCEL_ID(Nbl) == CancelId);
 
         Next = NET_BUFFER_LIST_NEXT_NBL(Nbl);
         QueueAppend(Match ? Out : Queue, Nbl);
     }
 }
 
-/* Completes held sends of Vm (NULL: all), with CancelId if not NULL, with Status. No lock held by the
- * caller. */
+/* Completes held sends of Vm (NULL: all), with CancelId if not NULL, with Status. No lock held by
+ * the caller. */
 VOID HoldAbort(MUX_BINDING *Binding, MUX_VM *Vm, PVOID CancelId, NDIS_STATUS Status)
 {
     PNET_BUFFER_LIST Nbl, Nbls;

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The list of names of a lower binding: read from UpperBindings (IM-CFG-01), compared with what we
- * have, new names requested, names taken off removed (IM-VMP-05, IM-VMP-21). ListBusy says who owns a
- * list; whoever comes meanwhile sets ListAgain and leaves the work to the owner. PASSIVE_LEVEL, no lock
- * across calls to NDIS.
+ * have, new names requested, names taken off removed (IM-VMP-05, IM-VMP-21). ListBusy says who owns
+ * a list; whoever comes meanwhile sets ListAgain and leaves the work to the owner. PASSIVE_LEVEL,
+ * no lock across calls to NDIS.
  */
 #include "mux.h"
 
@@ -22,7 +22,7 @@ static VOID ListVisit(MUX_BINDING *Binding, PNDIS_STRING Device)
         return; /* one name that fails stops nobody else (open question 12) */
     }
     Name->Generation = Binding->Generation;
-    (VOID)NameRequest(Name);
+    (VOID) NameRequest(Name);
 }
 
 /* Removes every name that the last reading did not mention. Binding->Generation is that reading. */
@@ -56,8 +56,8 @@ static NDIS_STATUS ListOpenKey(MUX_BINDING *Binding, PNDIS_HANDLE Key)
 }
 
 /*
- * Reads the list once and acts on it. A list that cannot be read for lack of memory changes nothing; a
- * value that is not there, or of a type that holds no names, is an empty list.
+ * Reads the list once and acts on it. A list that cannot be read for lack of memory changes
+ * nothing; a value that is not there, or of a type that holds no names, is an empty list.
  */
 static VOID ListRead(MUX_BINDING *Binding)
 {
@@ -96,7 +96,7 @@ static VOID ListRead(MUX_BINDING *Binding)
         NamesStart(&Cursor, Whole->Data, Whole->DataLength, Whole->Type != REG_MULTI_SZ);
     }
     else if (Status == NDIS_STATUS_SUCCESS && (Value->ParameterType == NdisParameterMultiString ||
-                                          Value->ParameterType == NdisParameterString))
+                                               Value->ParameterType == NdisParameterString))
     {
         NamesStart(&Cursor, Value->ParameterData.StringData.Buffer,
                    Value->ParameterData.StringData.Length,
@@ -113,8 +113,8 @@ closeKey:
 }
 
 /*
- * Brings the virtual miniports of Binding in step with UpperBindings. From ProtocolBindAdapterEx after
- * the open, and on NetEventReconfigure.
+ * Brings the virtual miniports of Binding in step with UpperBindings. From ProtocolBindAdapterEx
+ * after the open, and on NetEventReconfigure.
  */
 VOID ListUpdate(MUX_BINDING *Binding)
 {

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What a frame is, and the children that carry it to more than one place. A child is an NBL of ours that
- * shares the data of its parent; the parent stays with us until the last child is back (IM-RCV-07,
- * IM-NBL-05). Called under the read side of TableLock (DISPATCH_LEVEL); nothing here calls out except to
- * allocate.
+ * What a frame is, and the children that carry it to more than one place. A child is an NBL of ours
+ * that shares the data of its parent; the parent stays with us until the last child is back
+ * (IM-RCV-07, IM-NBL-05). Called under the read side of TableLock (DISPATCH_LEVEL); nothing here
+ * calls out except to allocate.
  */
 #include "path.h"
 
@@ -67,9 +67,9 @@ BOOLEAN VmHasMulticast(const MUX_VM *Vm, ULONG64 Address)
 }
 
 /*
- * The out-of-band information of a frame that stays inside, as a receiver understands it: a checksum that
- * the sender left to the NIC counts as verified though it is not in the data, and a large send is one
- * coalesced unit (so 64 KB cross as one NBL).
+ * The out-of-band information of a frame that stays inside, as a receiver understands it: a
+ * checksum that the sender left to the NIC counts as verified though it is not in the data, and a
+ * large send is one coalesced unit (so 64 KB cross as one NBL).
  */
 static VOID ChildInfoFromSend(PNET_BUFFER_LIST Child, PNET_BUFFER_LIST Parent,
                               PNET_BUFFER NetBuffer)
@@ -114,8 +114,8 @@ static VOID ChildInfoFromSend(PNET_BUFFER_LIST Child, PNET_BUFFER_LIST Parent,
     NET_BUFFER_LIST_INFO(Child, TcpIpChecksumNetBufferListInfo) = Received.Value;
 }
 
-/* An NBL that shows NetBuffer's data to Target; frames with a tag inside, and large sends without a length
- * in the IP header, get a header of their own. */
+/* An NBL that shows NetBuffer's data to Target; frames with a tag inside, and large sends without a
+ * length in the IP header, get a header of their own. */
 static PNET_BUFFER_LIST ChildAllocate(MUX_VM *Target, MUX_VM *Source, PNET_BUFFER_LIST Parent,
                                       PNET_BUFFER NetBuffer, const MUX_FRAME *Frame)
 {
@@ -139,9 +139,9 @@ static PNET_BUFFER_LIST ChildAllocate(MUX_VM *Target, MUX_VM *Source, PNET_BUFFE
 }
 
 /*
- * A child of Parent for Target: one NET_BUFFER, Ethernet receive. Source is the sibling that sent it, or
- * NULL for a frame from below. The parent's child count grows (the caller owns the parent: no child is
- * out yet). NULL: no memory.
+ * A child of Parent for Target: one NET_BUFFER, Ethernet receive. Source is the sibling that sent
+ * it, or NULL for a frame from below. The parent's child count grows (the caller owns the parent:
+ * no child is out yet). NULL: no memory.
  */
 PNET_BUFFER_LIST ChildReceive(MUX_VM *Target, MUX_VM *Source, PNET_BUFFER_LIST Parent,
                               PNET_BUFFER NetBuffer, const MUX_FRAME *Frame)
@@ -211,9 +211,10 @@ BOOLEAN LocalChild(MUX_BATCH *Batch, MUX_VM *Target, MUX_VM *Source, PNET_BUFFER
 }
 
 /*
- * Which modes may get a frame, as a bit mask, and who must not have it back. From a bridge sibling: the
- * other bridge ones. From below: everybody, unless a sibling sent it and the switch there reflected it;
- * then the bridge ones have it already, if the sender is one, and private ones neither send nor get.
+ * Which modes may get a frame, as a bit mask, and who must not have it back. From a bridge sibling:
+ * the other bridge ones. From below: everybody, unless a sibling sent it and the switch there
+ * reflected it; then the bridge ones have it already, if the sender is one, and private ones
+ * neither send nor get.
  */
 static ULONG LocalModes(const MUX_TABLE *Table, const MUX_VM *Source, const MUX_FRAME *Frame,
                         const MUX_VM **Except)
@@ -243,9 +244,9 @@ static ULONG LocalModes(const MUX_TABLE *Table, const MUX_VM *Source, const MUX_
 }
 
 /*
- * Gives a frame to every virtual miniport of its VLAN that wants it (IM-RCV-07, -08). With Only not NULL and a
- * single taker there is no child: *Only is that taker and the caller may pass the NBL itself. Returns
- * the number of children.
+ * Gives a frame to every virtual miniport of its VLAN that wants it (IM-RCV-07, -08). With Only not
+ * NULL and a single taker there is no child: *Only is that taker and the caller may pass the NBL
+ * itself. Returns the number of children.
  */
 LONG LocalFlood(MUX_BATCH *Batch, MUX_TABLE *Table, MUX_VM *Source, PNET_BUFFER_LIST Nbl,
                 PNET_BUFFER NetBuffer, const MUX_FRAME *Frame, MUX_VM **Only)

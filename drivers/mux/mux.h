@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The n-to-one MUX intermediate driver: types and functions shared by its files; path.h has those of the
- * data path.
+ * The n-to-one MUX intermediate driver: types and functions shared by its files; path.h has those
+ * of the data path.
  *
  *   driver.c    DriverEntry, registration, unload       rundown.c   counted references that drain
  *   names.c     parser of UpperBindings                 longlist.c  UpperBindings beyond 64 KB
@@ -61,7 +61,7 @@
 #define MUX_MAX_NAME_BYTES 1024 /* of one device name on the list */
 #define MUX_MAX_NAMES 65536     /* on one list */
 #define MUX_LONG_LIST 0xF000    /* bytes from which on a counted string may have cut the list */
-#define MUX_FILTER_BITS 6 /* enough for each bit of MUX_PACKET_FILTERS */
+#define MUX_FILTER_BITS 6       /* enough for each bit of MUX_PACKET_FILTERS */
 #define MUX_PACKET_FILTERS                                                                         \
     (NDIS_PACKET_TYPE_DIRECTED | NDIS_PACKET_TYPE_MULTICAST | NDIS_PACKET_TYPE_ALL_MULTICAST |     \
      NDIS_PACKET_TYPE_BROADCAST | NDIS_PACKET_TYPE_PROMISCUOUS)
@@ -127,8 +127,8 @@ FORCEINLINE MUX_TRAFFIC *CountersOf(MUX_COUNTERS *Counters, ULONG Kind)
  *  N1 A name is on exactly one binding's list, once (case ignored).
  *  N2 Vm is set exactly in Live and Halting.
  *  N3 Calls counts threads that use the name without the lock; whoever frees it has set Leaving and
- *     waited for Quiet, which is signalled when Calls is 0 and the state is Idle, Requested or Live.
- *  N4 Leaving is never cleared, and a leaving name is never requested again.
+ *     waited for Quiet, which is signalled when Calls is 0 and the state is Idle, Requested or
+ * Live. N4 Leaving is never cleared, and a leaving name is never requested again.
  *
  *  Transition                 Function                Transition              Function
  *  Idle -> Requested          NameRequest             Live -> Halting         NameHaltBegin
@@ -146,9 +146,9 @@ typedef enum _MUX_NAME_STATE
 
 struct _MUX_NAME
 {
-    LIST_ENTRY Link; /* MUX_BINDING.Names */
+    LIST_ENTRY Link;                    /* MUX_BINDING.Names */
     MUX_NAME *DeviceNext, *AddressNext; /* nametable.c */
-    ULONG Hash;      /* of Device without its prefix and without case */
+    ULONG Hash;                         /* of Device without its prefix and without case */
     MUX_BINDING *Binding;
     MUX_VM *Vm;
     MUX_NAME_STATE State;
@@ -160,11 +160,11 @@ struct _MUX_NAME
 };
 
 /* What a virtual miniport has out: one word, so that whoever brings a part to zero knows it. */
-#define MUX_OUT_SEND ((LONG64)1)            /* NBLs sent by the upper driver, not completed */
-#define MUX_OUT_CALL ((LONG64)1 << 24)      /* NdisMIndicateReceiveNetBufferLists under way */
-#define MUX_OUT_RECEIVE ((LONG64)1 << 36)   /* NBLs indicated, not returned */
-#define MUX_OUT_PAUSED ((LONG64)1 << 60)    /* the last one completes a pause */
-#define MUX_OUT_ASLEEP ((LONG64)1 << 61)    /* the last send and call complete a set power */
+#define MUX_OUT_SEND ((LONG64)1)          /* NBLs sent by the upper driver, not completed */
+#define MUX_OUT_CALL ((LONG64)1 << 24)    /* NdisMIndicateReceiveNetBufferLists under way */
+#define MUX_OUT_RECEIVE ((LONG64)1 << 36) /* NBLs indicated, not returned */
+#define MUX_OUT_PAUSED ((LONG64)1 << 60)  /* the last one completes a pause */
+#define MUX_OUT_ASLEEP ((LONG64)1 << 61)  /* the last send and call complete a set power */
 #define MUX_OUT_BUSY_MASK (MUX_OUT_RECEIVE - 1)
 #define MUX_OUT_MASK (MUX_OUT_PAUSED - 1)
 
@@ -181,7 +181,7 @@ typedef struct _MUX_OID
 {
     MUX_OID_PLACE Place;
     PNDIS_OID_REQUEST Original;
-    PVOID CloneId;     /* under which the clone can be cancelled below */
+    PVOID CloneId; /* under which the clone can be cancelled below */
     BOOLEAN Cancelled;
 } MUX_OID;
 #define MUX_MAX_INDICATIONS 4 /* requests that promised a later status */
@@ -198,15 +198,14 @@ typedef struct _MUX_PROMISE
  *     Initializing --> Paused <--> Running, as NDIS asks; Pausing while Out is not zero.
  *
  * Invariants:
- *  V1 Open, Running, Power, Gone, StandingBy, Filter, Multicast change under the binding's TableLock held
- *     for write; the data path reads them under its read side. After a write that forbids traffic
- *     has been released no reader adds to Out.
- *  V2 Out is zero while Paused. The thread whose subtraction leaves exactly MUX_OUT_PAUSED completes
- *     the pause; nobody else touches the virtual miniport after such a subtraction.
- *  V3 It is in its binding's table from the end of MiniportInitializeEx to the start of
- *     MiniportHaltEx. (VLAN, MAC) is unique there.
- *  V4 Use is open from the end of MiniportInitializeEx until MiniportHaltEx; who indicates status or
- *     raises events has entered it.
+ *  V1 Open, Running, Power, Gone, StandingBy, Filter, Multicast change under the binding's
+ * TableLock held for write; the data path reads them under its read side. After a write that
+ * forbids traffic has been released no reader adds to Out. V2 Out is zero while Paused. The thread
+ * whose subtraction leaves exactly MUX_OUT_PAUSED completes the pause; nobody else touches the
+ * virtual miniport after such a subtraction. V3 It is in its binding's table from the end of
+ * MiniportInitializeEx to the start of MiniportHaltEx. (VLAN, MAC) is unique there. V4 Use is open
+ * from the end of MiniportInitializeEx until MiniportHaltEx; who indicates status or raises events
+ * has entered it.
  *
  *  Paused -> Running  VmRestart     Running -> Paused  VmPause, VmOut
  */
@@ -260,15 +259,16 @@ typedef struct _MUX_SLOT
 } MUX_SLOT;
 typedef struct _MUX_TABLE
 {
-    ULONG Shift;  /* 64 - log2(slots) */
-    ULONG Mask;   /* slots - 1; at most half of them are in use */
+    ULONG Shift; /* 64 - log2(slots) */
+    ULONG Mask;  /* slots - 1; at most half of them are in use */
     ULONG Count;
-    ULONG Promiscuous; /* virtual miniports with the promiscuous filter */
+    ULONG Promiscuous;              /* virtual miniports with the promiscuous filter */
     ULONG Filters[MUX_FILTER_BITS]; /* virtual miniports with each bit of the filter */
-    ULONG Foreign; /* virtual miniports that want directed frames for another address than the NIC's */
-    ULONG Private;     /* virtual miniports in private mode */
-    ULONG Bridged;     /* virtual miniports in bridge mode */
-    MUX_VM **ByVlan;   /* [Count], by VLAN, then Ordinal; room for (slots / 2) */
+    ULONG Foreign; /* virtual miniports that want directed frames for another address than the NIC's
+                    */
+    ULONG Private; /* virtual miniports in private mode */
+    ULONG Bridged; /* virtual miniports in bridge mode */
+    MUX_VM **ByVlan; /* [Count], by VLAN, then Ordinal; room for (slots / 2) */
     MUX_SLOT Slot[1];
 } MUX_TABLE;
 
@@ -298,7 +298,7 @@ typedef struct _MUX_FILTER
 {
     BOOLEAN Busy, Dirty, ListsDirty;
     BOOLEAN Overflow; /* the union of lists does not fit */
-    ULONG Filter; /* what the lower binding has */
+    ULONG Filter;     /* what the lower binding has */
     ULONG WantedFilter;
     ULONG ListCount, WantedCount, ListMax;
     UCHAR (*List)[MUX_MAC_LENGTH]; /* what the lower binding has; [ListMax] */
@@ -356,15 +356,15 @@ struct _MUX_BINDING
     MUX_QUEUE Retry, Held;
     MUX_RUNDOWN Sends;
 
-    LIST_ENTRY Link;  /* Mux.Bindings */
-    LIST_ENTRY Names; /* MUX_NAME.Link */
+    LIST_ENTRY Link;     /* Mux.Bindings */
+    LIST_ENTRY Names;    /* MUX_NAME.Link */
     NDIS_STRING Section; /* full path of the key with UpperBindings */
-    ULONG References; /* Mux.Lock: who walks Mux.Bindings */
+    ULONG References;    /* Mux.Lock: who walks Mux.Bindings */
     NDIS_EVENT Unreferenced;
     MUX_BINDING_STATE State;
     BOOLEAN Closing, ListBusy, ListAgain;
-    BOOLEAN OidHold;  /* the lower adapter is not in D0, or resets: requests are queued */
-    ULONG Lookahead;  /* largest asked for below */
+    BOOLEAN OidHold; /* the lower adapter is not in D0, or resets: requests are queued */
+    ULONG Lookahead; /* largest asked for below */
     NDIS_EVENT ListDone;
     ULONG Generation;
     ULONG NextOrdinal;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * One name on UpperBindings: its state (drawn in mux.h), the request to NDIS, its cancel, and the walk
- * over the virtual miniports of a binding. Mux.Lock guards every field; it is never held across a call
- * to NDIS. PASSIVE_LEVEL, except the walk (<= DISPATCH_LEVEL).
+ * One name on UpperBindings: its state (drawn in mux.h), the request to NDIS, its cancel, and the
+ * walk over the virtual miniports of a binding. Mux.Lock guards every field; it is never held
+ * across a call to NDIS. PASSIVE_LEVEL, except the walk (<= DISPATCH_LEVEL).
  */
 #include "mux.h"
 
@@ -21,7 +21,8 @@ static VOID NameSettle(MUX_NAME *Name)
     }
 }
 
-/* The name on Binding's list, or NULL. It stays as long as the caller, the list's owner, lets it. */
+/* The name on Binding's list, or NULL. It stays as long as the caller, the list's owner, lets it.
+ */
 MUX_NAME *NameFind(MUX_BINDING *Binding, PNDIS_STRING Device)
 {
     MUX_NAME *Found;
@@ -58,9 +59,9 @@ MUX_NAME *NameAdd(MUX_BINDING *Binding, PNDIS_STRING Device, ULONG Generation)
 }
 
 /*
- * Asks NDIS to initialize the device of an Idle name (IM-VMP-02, IM-VMP-05). MiniportInitializeEx may
- * run inside the call (IM-PNP-04); when it fails there the name is Idle again, and so it is when NDIS
- * refuses. Returns what NDIS said, or NDIS_STATUS_NOT_ACCEPTED if the name is not Idle.
+ * Asks NDIS to initialize the device of an Idle name (IM-VMP-02, IM-VMP-05). MiniportInitializeEx
+ * may run inside the call (IM-PNP-04); when it fails there the name is Idle again, and so it is
+ * when NDIS refuses. Returns what NDIS said, or NDIS_STATUS_NOT_ACCEPTED if the name is not Idle.
  */
 NDIS_STATUS NameRequest(MUX_NAME *Name)
 {
@@ -141,9 +142,10 @@ static BOOLEAN NameRemoveStep(MUX_NAME *Name)
 }
 
 /*
- * Takes a name off its list and frees it: cancels a request whose MiniportInitializeEx has not come,
- * de-initializes a virtual miniport that runs (IM-VMP-10, IM-VMP-13, IM-UNB-09). The binding's list owner,
- * or its unbind, alone calls it. Returns when MiniportHaltEx has. PASSIVE_LEVEL.
+ * Takes a name off its list and frees it: cancels a request whose MiniportInitializeEx has not
+ * come, de-initializes a virtual miniport that runs (IM-VMP-10, IM-VMP-13, IM-UNB-09). The
+ * binding's list owner, or its unbind, alone calls it. Returns when MiniportHaltEx has.
+ * PASSIVE_LEVEL.
  */
 VOID NameRemove(MUX_NAME *Name)
 {
@@ -246,8 +248,8 @@ MUX_VM *NameNextVm(MUX_VM *Vm)
 }
 
 /*
- * NetEventIMReEnableDevice: requests that one device again and no other (IM-EVT-12). FALSE: not ours,
- * or it is requested or live already.
+ * NetEventIMReEnableDevice: requests that one device again and no other (IM-EVT-12). FALSE: not
+ * ours, or it is requested or live already.
  */
 BOOLEAN NameRequestDevice(PNDIS_STRING Device)
 {

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Parser of the UpperBindings value: a REG_MULTI_SZ (or one REG_SZ) of device names that came from the
- * registry and is trusted in nothing (IM-CFG-01). Touches no state; any IRQL. Names that are empty or
- * longer than MUX_MAX_NAME_BYTES are stepped over, a missing terminator ends at the last character, an
- * odd byte is ignored. Duplicates are the caller's business.
+ * Parser of the UpperBindings value: a REG_MULTI_SZ (or one REG_SZ) of device names that came from
+ * the registry and is trusted in nothing (IM-CFG-01). Touches no state; any IRQL. Names that are
+ * empty or longer than MUX_MAX_NAME_BYTES are stepped over, a missing terminator ends at the last
+ * character, an odd byte is ignored. Duplicates are the caller's business.
  */
 #include "mux.h"
 
@@ -16,8 +16,8 @@ VOID NamesStart(MUX_CURSOR *Cursor, const VOID *Data, ULONG Bytes, BOOLEAN Singl
 }
 
 /*
- * Steps to the next usable name; FALSE at the end. *Name points into the data, without terminator. An
- * empty string does not end the list: what follows it may still be a name.
+ * Steps to the next usable name; FALSE at the end. *Name points into the data, without terminator.
+ * An empty string does not end the list: what follows it may still be a name.
  */
 BOOLEAN NamesNext(MUX_CURSOR *Cursor, PNDIS_STRING Name)
 {

@@ -1,22 +1,24 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * MiniportOidRequest and its cancel. NDIS hands a virtual miniport one request at a time (IM-OID-02); when we pend
- * it, MUX_VM.Oid says where it is (Mux.Lock), and Use is held until it is finished. Nothing here waits
- * for the lower driver (IM-OID-11). PASSIVE_LEVEL; cancel and finish <= DISPATCH_LEVEL.
+ * MiniportOidRequest and its cancel. NDIS hands a virtual miniport one request at a time
+ * (IM-OID-02); when we pend it, MUX_VM.Oid says where it is (Mux.Lock), and Use is held until it is
+ * finished. Nothing here waits for the lower driver (IM-OID-11). PASSIVE_LEVEL; cancel and finish
+ * <= DISPATCH_LEVEL.
  */
 #include "mux.h"
 
-/* Nobody may wait for the lower adapter's D0 while the virtual miniport pauses, for it may be on its way
- * down, or during an event (IM-OID-10), for D0 comes with one. A reset ends by itself. Mux.Lock held. */
+/* Nobody may wait for the lower adapter's D0 while the virtual miniport pauses, for it may be on
+ * its way down, or during an event (IM-OID-10), for D0 comes with one. A reset ends by itself.
+ * Mux.Lock held. */
 static BOOLEAN OidWaitsForPower(const MUX_VM *Vm)
 {
     return Vm->Oid.Place == MuxOidQueued && Vm->Binding->Power != NdisDeviceStateD0;
 }
 
 /*
- * Remembers the request as pended. A request for the lower adapter is Queued instead of Forwarded while
- * that cannot take it. Returns where it is; MuxOidNone: the virtual miniport is going, or it is paused
- * and the request would have to wait for the lower adapter's D0.
+ * Remembers the request as pended. A request for the lower adapter is Queued instead of Forwarded
+ * while that cannot take it. Returns where it is; MuxOidNone: the virtual miniport is going, or it
+ * is paused and the request would have to wait for the lower adapter's D0.
  */
 MUX_OID_PLACE OidPend(MUX_VM *Vm, PNDIS_OID_REQUEST Request, MUX_OID_PLACE Place)
 {
@@ -80,7 +82,7 @@ VOID OidFinish(MUX_VM *Vm, NDIS_STATUS Status)
 /* Takes back a pend whose request is finished by the return value after all. */
 VOID OidUnpend(MUX_VM *Vm)
 {
-    (VOID)OidTake(Vm);
+    (VOID) OidTake(Vm);
     OidEnd(Vm);
 }
 
@@ -109,7 +111,8 @@ VOID OidWaitIdle(MUX_VM *Vm)
     MuxWait(&Vm->OidDone);
 }
 
-/* Settings of the one NIC that many virtual miniports share: nobody gets to change them (IM-OFF-02, -03). */
+/* Settings of the one NIC that many virtual miniports share: nobody gets to change them (IM-OFF-02,
+ * -03). */
 static BOOLEAN OidDeclined(NDIS_OID Oid)
 {
     switch (Oid)
@@ -143,7 +146,8 @@ static BOOLEAN OidDeclined(NDIS_OID Oid)
     }
 }
 
-/* Wake-up requests go down to a NIC that is PM-aware and get NOT_SUPPORTED from any other (IM-PWR-11). */
+/* Wake-up requests go down to a NIC that is PM-aware and get NOT_SUPPORTED from any other
+ * (IM-PWR-11). */
 static BOOLEAN OidIsWakeUp(NDIS_OID Oid)
 {
     switch (Oid)
@@ -213,8 +217,8 @@ NDIS_STATUS OidRequest(NDIS_HANDLE MiniportAdapterContext, PNDIS_OID_REQUEST Oid
 }
 
 /*
- * MiniportCancelOidRequest (IM-OID-12): a queued request ends with NDIS_STATUS_REQUEST_ABORTED, a forwarded
- * one is cancelled below under the id of its clone. Anything else ends by itself soon.
+ * MiniportCancelOidRequest (IM-OID-12): a queued request ends with NDIS_STATUS_REQUEST_ABORTED, a
+ * forwarded one is cancelled below under the id of its clone. Anything else ends by itself soon.
  */
 VOID OidCancel(NDIS_HANDLE MiniportAdapterContext, PVOID RequestId)
 {

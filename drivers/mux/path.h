@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the files of the data path share: sorting batches, reading frames, looking up, counting. Everything
- * inline is called under the read side of TableLock at DISPATCH_LEVEL unless it says otherwise.
+ * What the files of the data path share: sorting batches, reading frames, looking up, counting.
+ * Everything inline is called under the read side of TableLock at DISPATCH_LEVEL unless it says
+ * otherwise.
  */
 #ifndef MUX_PATH_H
 #define MUX_PATH_H
@@ -171,8 +172,9 @@ typedef struct _MUX_FRAME
 } MUX_FRAME;
 BOOLEAN FrameParseSlow(PNET_BUFFER_LIST Nbl, PNET_BUFFER NetBuffer, MUX_FRAME *Frame);
 /*
- * Reads destination, source, kind and VLAN of one frame. The VLAN is that of the 802.1Q information, or
- * of a tag inside the data when there is none. FALSE: shorter than an Ethernet header, or not mappable.
+ * Reads destination, source, kind and VLAN of one frame. The VLAN is that of the 802.1Q
+ * information, or of a tag inside the data when there is none. FALSE: shorter than an Ethernet
+ * header, or not mappable.
  */
 FORCEINLINE BOOLEAN FrameParse(PNET_BUFFER_LIST Nbl, PNET_BUFFER NetBuffer, MUX_FRAME *Frame)
 {

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What a virtual miniport answers itself (IM-OID-09, -19, -20), queries and sets. Lengths and contents come from
- * elsewhere and are checked here; NDIS does not. NDIS_STATUS_NOT_RECOGNIZED: not ours. PASSIVE_LEVEL.
+ * What a virtual miniport answers itself (IM-OID-09, -19, -20), queries and sets. Lengths and
+ * contents come from elsewhere and are checked here; NDIS does not. NDIS_STATUS_NOT_RECOGNIZED: not
+ * ours. PASSIVE_LEVEL.
  */
 #include "mux.h"
 
@@ -68,8 +69,7 @@ static NDIS_STATUS QueryModeration(PNDIS_OID_REQUEST Request)
     Moderation.Header.Revision = NDIS_INTERRUPT_MODERATION_PARAMETERS_REVISION_1;
     Moderation.Header.Size = NDIS_SIZEOF_INTERRUPT_MODERATION_PARAMETERS_REVISION_1;
     Moderation.InterruptModeration = NdisInterruptModerationNotSupported;
-    return QueryGive(Request, &Moderation,
-                     NDIS_SIZEOF_INTERRUPT_MODERATION_PARAMETERS_REVISION_1);
+    return QueryGive(Request, &Moderation, NDIS_SIZEOF_INTERRUPT_MODERATION_PARAMETERS_REVISION_1);
 }
 
 /* Wake-up: Unspecified everywhere (IM-INI-07, open question 31). */
@@ -183,7 +183,7 @@ static NDIS_STATUS SetFilter(MUX_VM *Vm, PNDIS_OID_REQUEST Request, ULONG Filter
     {
         return NDIS_STATUS_FAILURE;
     }
-    (VOID)SetTook(Request, NDIS_STATUS_SUCCESS);
+    (VOID) SetTook(Request, NDIS_STATUS_SUCCESS);
     return FilterSet(Vm, Filter);
 }
 
@@ -212,7 +212,7 @@ static NDIS_STATUS SetMulticast(MUX_VM *Vm, PNDIS_OID_REQUEST Request)
     {
         return NDIS_STATUS_FAILURE;
     }
-    (VOID)SetTook(Request, NDIS_STATUS_SUCCESS);
+    (VOID) SetTook(Request, NDIS_STATUS_SUCCESS);
     return FilterSetMulticast(Vm, List, Length / MUX_MAC_LENGTH);
 }
 
@@ -263,9 +263,9 @@ static NDIS_STATUS SetOffload(MUX_VM *Vm, PNDIS_OID_REQUEST Request)
     {
         return NDIS_STATUS_NOT_SUPPORTED;
     }
-    Status = OffloadApply(Vm,
-                          (PNDIS_OFFLOAD_PARAMETERS)Request->DATA.SET_INFORMATION.InformationBuffer,
-                          Request->DATA.SET_INFORMATION.InformationBufferLength);
+    Status =
+        OffloadApply(Vm, (PNDIS_OFFLOAD_PARAMETERS)Request->DATA.SET_INFORMATION.InformationBuffer,
+                     Request->DATA.SET_INFORMATION.InformationBufferLength);
     if (Status == NDIS_STATUS_SUCCESS)
     {
         StatusOffload(Vm, NDIS_STATUS_TASK_OFFLOAD_CURRENT_CONFIG);
@@ -310,8 +310,8 @@ NDIS_STATUS SetAnswer(MUX_VM *Vm, PNDIS_OID_REQUEST Request)
 }
 
 /*
- * OID_PNP_QUERY_POWER and OID_PNP_SET_POWER: always a success, never passed on (IM-PWR-01). A set to sleep is
- * pended while sends or indications are under way.
+ * OID_PNP_QUERY_POWER and OID_PNP_SET_POWER: always a success, never passed on (IM-PWR-01). A set
+ * to sleep is pended while sends or indications are under way.
  */
 NDIS_STATUS SetPowerAnswer(MUX_VM *Vm, PNDIS_OID_REQUEST Request)
 {
@@ -326,7 +326,7 @@ NDIS_STATUS SetPowerAnswer(MUX_VM *Vm, PNDIS_OID_REQUEST Request)
     {
         NdisMoveMemory(&Power, Request->DATA.SET_INFORMATION.InformationBuffer, sizeof(Power));
     }
-    (VOID)SetTook(Request, NDIS_STATUS_SUCCESS);
+    (VOID) SetTook(Request, NDIS_STATUS_SUCCESS);
     if (OidPend(Vm, Request, MuxOidPower) == MuxOidNone)
     {
         return NDIS_STATUS_SUCCESS;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Counted references that can be shut and drained, events that are safe to free after the wait, and
- * memory. Mux.Lock guards Draining and every event that we set. Enter and Leave: IRQL <= DISPATCH_LEVEL;
- * waits: PASSIVE_LEVEL.
+ * memory. Mux.Lock guards Draining and every event that we set. Enter and Leave: IRQL <=
+ * DISPATCH_LEVEL; waits: PASSIVE_LEVEL.
  */
 #include "mux.h"
 
@@ -17,7 +17,7 @@ VOID MuxSignal(PNDIS_EVENT Event)
 /* Waits for an event set by MuxSignal or under Mux.Lock; the setter is done with it. PASSIVE. */
 VOID MuxWait(PNDIS_EVENT Event)
 {
-    (VOID)NdisWaitEvent(Event, 0);
+    (VOID) NdisWaitEvent(Event, 0);
     NdisAcquireSpinLock(&Mux.Lock);
     NdisReleaseSpinLock(&Mux.Lock);
 }
@@ -50,7 +50,7 @@ BOOLEAN RundownEnter(MUX_RUNDOWN *Rundown, LONG Users)
 /* Adds users where the caller knows that it cannot be shut meanwhile. <= DISPATCH_LEVEL. */
 VOID RundownAdd(MUX_RUNDOWN *Rundown, LONG Users)
 {
-    (VOID)InterlockedExchangeAdd(&Rundown->Value, Users);
+    (VOID) InterlockedExchangeAdd(&Rundown->Value, Users);
 }
 
 /* Takes users away; the last one after RundownShut wakes RundownWait. <= DISPATCH_LEVEL. */
@@ -69,7 +69,7 @@ VOID RundownLeave(MUX_RUNDOWN *Rundown, LONG Users)
 /* Lets users in again. Only when never used, or after RundownWait. */
 VOID RundownOpen(MUX_RUNDOWN *Rundown)
 {
-    (VOID)InterlockedAnd(&Rundown->Value, ~MUX_RUNDOWN_SHUT);
+    (VOID) InterlockedAnd(&Rundown->Value, ~MUX_RUNDOWN_SHUT);
 }
 
 /* Lets nobody in any more; does not wait. <= DISPATCH_LEVEL. */

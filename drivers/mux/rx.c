@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Receive: frames from the lower binding to the virtual miniports that want them. One pass over the chain under
- * the read side of TableLock sorts it into a batch; unicast frames go up as they are, with our
- * SourceHandle, everything that goes to several goes as children. <= DISPATCH_LEVEL.
+ * Receive: frames from the lower binding to the virtual miniports that want them. One pass over the
+ * chain under the read side of TableLock sorts it into a batch; unicast frames go up as they are,
+ * with our SourceHandle, everything that goes to several goes as children. <= DISPATCH_LEVEL.
  *
- * The SourceHandle that the NBLs of a binding carry is the same in all of them; it is remembered once per
- * binding and put back before an NBL is returned (IM-RCV-04). An NBL that carries another one is
- * never passed up itself.
+ * The SourceHandle that the NBLs of a binding carry is the same in all of them; it is remembered
+ * once per binding and put back before an NBL is returned (IM-RCV-04). An NBL that carries another
+ * one is never passed up itself.
  */
 #include "path.h"
 
@@ -76,8 +76,7 @@ static BOOLEAN RxAllowed(const MUX_TABLE *Table, const MUX_VM *Vm, const MUX_FRA
     {
         const MUX_VM *Sibling = TableFind(Table, MacKey(Frame->Source, Frame->Vlan));
         /* reflected by the switch below, and not wanted even so */
-        return Sibling == NULL ||
-               (Sibling->Mode != MuxModePrivate && Vm->Mode != MuxModePrivate);
+        return Sibling == NULL || (Sibling->Mode != MuxModePrivate && Vm->Mode != MuxModePrivate);
     }
     return TRUE;
 }
@@ -89,7 +88,8 @@ typedef enum _RX_RESULT
     RxAgain     /* no bucket left: deliver first */
 } RX_RESULT;
 
-/* One frame, whatever it is. Borrowed: the NBL stays with its owner whatever happens (IM-RCV-03). */
+/* One frame, whatever it is. Borrowed: the NBL stays with its owner whatever happens (IM-RCV-03).
+ */
 static RX_RESULT RxFrame(MUX_BINDING *Binding, MUX_BATCH *Batch, PNET_BUFFER_LIST Nbl,
                          BOOLEAN Borrowed)
 {
@@ -130,8 +130,8 @@ static RX_RESULT RxFrame(MUX_BINDING *Binding, MUX_BATCH *Batch, PNET_BUFFER_LIS
 }
 
 /*
- * Destination of a plain frame: unicast, untagged, one NET_BUFFER with its header in one mapped MDL, and
- * from whom all come. Anything else gives MUX_MAC_BROADCAST and goes the long way.
+ * Destination of a plain frame: unicast, untagged, one NET_BUFFER with its header in one mapped
+ * MDL, and from whom all come. Anything else gives MUX_MAC_BROADCAST and goes the long way.
  */
 FORCEINLINE ULONG64 RxPlain(PNET_BUFFER_LIST Nbl, PVOID Source)
 {
@@ -162,9 +162,9 @@ FORCEINLINE ULONG64 RxPlain(PNET_BUFFER_LIST Nbl, PVOID Source)
 }
 
 /*
- * Sorts a chain whose frames are mostly plain and for virtual miniports among which nothing is special:
- * the short way, a few dozen instructions a frame. Returns what the batch does not take; *Long: its
- * first frame needs the long way. TableLock held for read.
+ * Sorts a chain whose frames are mostly plain and for virtual miniports among which nothing is
+ * special: the short way, a few dozen instructions a frame. Returns what the batch does not take;
+ * *Long: its first frame needs the long way. TableLock held for read.
  */
 static PNET_BUFFER_LIST RxShort(MUX_BINDING *Binding, MUX_BATCH *Batch, PNET_BUFFER_LIST Nbl,
                                 BOOLEAN *Long)
@@ -264,9 +264,10 @@ static PNET_BUFFER_LIST RxClassify(MUX_BINDING *Binding, MUX_BATCH *Batch, PNET_
 }
 
 /*
- * Delivers what RxClassify has sorted. At DISPATCH_LEVEL the virtual miniports' returns that come back inside
- * are collected in Batch->Done, to go below in one chain: nothing else can run on this processor until
- * the callbacks return, and the lower adapter cannot pause while our caller indicates.
+ * Delivers what RxClassify has sorted. At DISPATCH_LEVEL the virtual miniports' returns that come
+ * back inside are collected in Batch->Done, to go below in one chain: nothing else can run on this
+ * processor until the callbacks return, and the lower adapter cannot pause while our caller
+ * indicates.
  */
 static VOID RxDeliver(MUX_BATCH *Batch, MUX_BINDING *Binding, ULONG Up)
 {
@@ -288,9 +289,10 @@ static VOID RxDeliver(MUX_BATCH *Batch, MUX_BINDING *Binding, ULONG Up)
 }
 
 /*
- * ProtocolReceiveNetBufferLists (`nc-ndis-protocol_receive_net_buffer_lists.md`, IM-RCV-01 to -04, -09). Several
- * processors at once. With the RESOURCES flag only children go up, with the same flag, so that nothing
- * is kept and the chain stays linked as it is. Frames that nobody wants go back in one chain.
+ * ProtocolReceiveNetBufferLists (`nc-ndis-protocol_receive_net_buffer_lists.md`, IM-RCV-01 to -04,
+ * -09). Several processors at once. With the RESOURCES flag only children go up, with the same
+ * flag, so that nothing is kept and the chain stays linked as it is. Frames that nobody wants go
+ * back in one chain.
  */
 VOID RxReceive(NDIS_HANDLE ProtocolBindingContext, PNET_BUFFER_LIST NetBufferLists,
                NDIS_PORT_NUMBER PortNumber, ULONG NumberOfNetBufferLists, ULONG ReceiveFlags)
@@ -322,10 +324,10 @@ VOID RxReceive(NDIS_HANDLE ProtocolBindingContext, PNET_BUFFER_LIST NetBufferLis
 }
 
 /*
- * MiniportReturnNetBufferLists (IM-RCV-02, IM-RCV-07): NBLs from below go back there with their SourceHandle,
- * children are freed, and the last child of a parent sends that on: below, or to the sibling that sent
- * it. Inside a delivery from below they join what that gives back. The virtual miniport may be gone on
- * return. <= DISPATCH_LEVEL.
+ * MiniportReturnNetBufferLists (IM-RCV-02, IM-RCV-07): NBLs from below go back there with their
+ * SourceHandle, children are freed, and the last child of a parent sends that on: below, or to the
+ * sibling that sent it. Inside a delivery from below they join what that gives back. The virtual
+ * miniport may be gone on return. <= DISPATCH_LEVEL.
  */
 VOID RxReturn(NDIS_HANDLE MiniportAdapterContext, PNET_BUFFER_LIST NetBufferLists,
               ULONG ReturnFlags)

@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Counters of a virtual miniport, per processor: no cache line is shared by a batch. They are written at
- * DISPATCH_LEVEL (under TableLock) on their own processor and summed by whoever asks; OutErrors may be
- * counted at any IRQL and is interlocked.
+ * Counters of a virtual miniport, per processor: no cache line is shared by a batch. They are
+ * written at DISPATCH_LEVEL (under TableLock) on their own processor and summed by whoever asks;
+ * OutErrors may be counted at any IRQL and is interlocked.
  */
 #include "path.h"
 
 /* Counts sends that ended in an error below. <= DISPATCH_LEVEL. */
 VOID StatsOutErrors(MUX_VM *Vm, LONG64 Count)
 {
-    (VOID)InterlockedExchangeAdd64((volatile LONG64 *)&Vm->Counters[0].OutErrors, Count);
+    (VOID) InterlockedExchangeAdd64((volatile LONG64 *)&Vm->Counters[0].OutErrors, Count);
 }
 
 /* The sum over all processors. Any IRQL. */
@@ -47,9 +47,9 @@ VOID StatsFill(MUX_VM *Vm, NDIS_STATISTICS_INFO *Info)
         NDIS_STATISTICS_FLAGS_VALID_RCV_DISCARDS | NDIS_STATISTICS_FLAGS_VALID_RCV_ERROR |
         NDIS_STATISTICS_FLAGS_VALID_DIRECTED_FRAMES_XMIT |
         NDIS_STATISTICS_FLAGS_VALID_MULTICAST_FRAMES_XMIT |
-        NDIS_STATISTICS_FLAGS_VALID_BROADCAST_FRAMES_XMIT |
-        NDIS_STATISTICS_FLAGS_VALID_BYTES_XMIT | NDIS_STATISTICS_FLAGS_VALID_XMIT_ERROR |
-        NDIS_STATISTICS_FLAGS_VALID_XMIT_DISCARDS | NDIS_STATISTICS_FLAGS_VALID_DIRECTED_BYTES_RCV |
+        NDIS_STATISTICS_FLAGS_VALID_BROADCAST_FRAMES_XMIT | NDIS_STATISTICS_FLAGS_VALID_BYTES_XMIT |
+        NDIS_STATISTICS_FLAGS_VALID_XMIT_ERROR | NDIS_STATISTICS_FLAGS_VALID_XMIT_DISCARDS |
+        NDIS_STATISTICS_FLAGS_VALID_DIRECTED_BYTES_RCV |
         NDIS_STATISTICS_FLAGS_VALID_MULTICAST_BYTES_RCV |
         NDIS_STATISTICS_FLAGS_VALID_BROADCAST_BYTES_RCV |
         NDIS_STATISTICS_FLAGS_VALID_DIRECTED_BYTES_XMIT |

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Status indications from below, and what each virtual miniport is told (IM-STS-01 to -06). Link state and
- * offloads are kept per binding and indicated when they change; a status that answers a request goes to
- * whoever asked; what describes the NIC alone stays here. <= DISPATCH_LEVEL; Mux.Lock guards the copies.
+ * Status indications from below, and what each virtual miniport is told (IM-STS-01 to -06). Link
+ * state and offloads are kept per binding and indicated when they change; a status that answers a
+ * request goes to whoever asked; what describes the NIC alone stays here. <= DISPATCH_LEVEL;
+ * Mux.Lock guards the copies.
  */
 #include "mux.h"
 
@@ -28,8 +29,8 @@ static VOID StatusIndicate(MUX_VM *Vm, NDIS_STATUS Code, PVOID Buffer, ULONG Siz
     NdisMIndicateStatusEx(Vm->Handle, &Status);
 }
 
-/* Indicates the binding's link state on Vm if it is another one than Vm indicated last (IM-STS-05). The
- * caller has entered Vm->Use. */
+/* Indicates the binding's link state on Vm if it is another one than Vm indicated last (IM-STS-05).
+ * The caller has entered Vm->Use. */
 VOID StatusLink(MUX_VM *Vm)
 {
     NDIS_LINK_STATE Link;
@@ -63,8 +64,8 @@ VOID StatusOffload(MUX_VM *Vm, NDIS_STATUS Code)
         return;
     }
     NdisAcquireSpinLock(&Mux.Lock);
-    Offload = Code == NDIS_STATUS_TASK_OFFLOAD_HARDWARE_CAPABILITIES ? Vm->Binding->Offload
-                                                                     : Vm->Offload;
+    Offload =
+        Code == NDIS_STATUS_TASK_OFFLOAD_HARDWARE_CAPABILITIES ? Vm->Binding->Offload : Vm->Offload;
     NdisReleaseSpinLock(&Mux.Lock);
     StatusIndicate(Vm, Code, &Offload, NDIS_SIZEOF_NDIS_OFFLOAD_REVISION_3);
 }
@@ -123,14 +124,13 @@ static VOID StatusPass(MUX_BINDING *Binding, PNDIS_STATUS_INDICATION Status)
     {
         if (StatusAllowed(Vm))
         {
-            StatusIndicate(Vm, Status->StatusCode, Status->StatusBuffer,
-                           Status->StatusBufferSize);
+            StatusIndicate(Vm, Status->StatusCode, Status->StatusBuffer, Status->StatusBufferSize);
         }
     }
 }
 
-/* NDIS_STATUS_RESET_START and _END: sends and requests wait in between (IM-RST-04, -05); they are never
- * passed on (IM-STS-04). */
+/* NDIS_STATUS_RESET_START and _END: sends and requests wait in between (IM-RST-04, -05); they are
+ * never passed on (IM-STS-04). */
 static VOID StatusReset(MUX_BINDING *Binding, BOOLEAN Start)
 {
     if (Start)

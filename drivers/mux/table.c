@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Look-up of virtual miniports by (VLAN, MAC): open addressing with linear probes, never more than half full,
- * so that 10,000 virtual miniports cost what one costs; and the same virtual miniports ordered by VLAN, for frames
- * that go to several. TableLock of the binding guards it: the data path reads, initialize and halt
- * write. Insertion happens in place; only growth allocates, outside the lock. PASSIVE_LEVEL.
+ * Look-up of virtual miniports by (VLAN, MAC): open addressing with linear probes, never more than
+ * half full, so that 10,000 virtual miniports cost what one costs; and the same virtual miniports
+ * ordered by VLAN, for frames that go to several. TableLock of the binding guards it: the data path
+ * reads, initialize and halt write. Insertion happens in place; only growth allocates, outside the
+ * lock. PASSIVE_LEVEL.
  */
 #include "path.h"
 
@@ -53,13 +54,15 @@ static ULONG TableIndex(const MUX_TABLE *Table, ULONG64 Order)
     return Low;
 }
 
-/* Index in ByVlan of the first virtual miniport on a VLAN, or of where it would stand. <= DISPATCH. */
+/* Index in ByVlan of the first virtual miniport on a VLAN, or of where it would stand. <= DISPATCH.
+ */
 ULONG TableFirstOfVlan(const MUX_TABLE *Table, USHORT VlanId)
 {
     return TableIndex(Table, TableOrder(VlanId, 0));
 }
 
-/* Adds or takes away what the filter of Vm means for the table's totals. TableLock held for write. */
+/* Adds or takes away what the filter of Vm means for the table's totals. TableLock held for write.
+ */
 static VOID TableFilters(MUX_TABLE *Table, const MUX_VM *Vm, LONG Sign)
 {
     ULONG i;
@@ -69,7 +72,8 @@ static VOID TableFilters(MUX_TABLE *Table, const MUX_VM *Vm, LONG Sign)
         Table->Filters[i] += (Vm->Filter >> i & 1) != 0 ? (ULONG)Sign : 0;
     }
     Table->Promiscuous += (Vm->Filter & NDIS_PACKET_TYPE_PROMISCUOUS) != 0 ? (ULONG)Sign : 0;
-    Table->Foreign += (Vm->Filter & NDIS_PACKET_TYPE_DIRECTED) != 0 && Vm->Foreign ? (ULONG)Sign : 0;
+    Table->Foreign +=
+        (Vm->Filter & NDIS_PACKET_TYPE_DIRECTED) != 0 && Vm->Foreign ? (ULONG)Sign : 0;
 }
 
 /* Adds or takes away what Vm means for the table's totals. TableLock held for write. */
@@ -133,8 +137,9 @@ static NDIS_STATUS TableGrow(MUX_BINDING *Binding, ULONG Bits)
 }
 
 /*
- * Puts Vm in its binding's table. NDIS_STATUS_FAILURE: a sibling on the same VLAN has its MAC address;
- * NDIS_STATUS_RESOURCES. Safe against others that are being initialized in parallel. PASSIVE_LEVEL.
+ * Puts Vm in its binding's table. NDIS_STATUS_FAILURE: a sibling on the same VLAN has its MAC
+ * address; NDIS_STATUS_RESOURCES. Safe against others that are being initialized in parallel.
+ * PASSIVE_LEVEL.
  */
 NDIS_STATUS TableInsert(MUX_BINDING *Binding, MUX_VM *Vm)
 {
@@ -173,7 +178,8 @@ NDIS_STATUS TableInsert(MUX_BINDING *Binding, MUX_VM *Vm)
     }
 }
 
-/* Closes the gap at At: a later slot of the same run moves up unless that would pass its own place. */
+/* Closes the gap at At: a later slot of the same run moves up unless that would pass its own place.
+ */
 static VOID TableClose(MUX_TABLE *Table, ULONG At)
 {
     ULONG Next = At;
@@ -198,7 +204,8 @@ static VOID TableClose(MUX_TABLE *Table, ULONG At)
     Table->Slot[At].Vm = NULL;
 }
 
-/* Takes Vm out; when it returns no reader holds the pointer any more. Never allocates. PASSIVE_LEVEL. */
+/* Takes Vm out; when it returns no reader holds the pointer any more. Never allocates.
+ * PASSIVE_LEVEL. */
 VOID TableRemove(MUX_BINDING *Binding, MUX_VM *Vm)
 {
     LOCK_STATE_EX State;
@@ -218,8 +225,7 @@ VOID TableRemove(MUX_BINDING *Binding, MUX_VM *Vm)
     {
         i++;
     }
-    RtlMoveMemory(&Table->ByVlan[i], &Table->ByVlan[i + 1],
-                  (Table->Count - i - 1) * sizeof(Vm));
+    RtlMoveMemory(&Table->ByVlan[i], &Table->ByVlan[i + 1], (Table->Count - i - 1) * sizeof(Vm));
     Table->Count--;
     TableTotals(Table, Vm, -1);
     NdisReleaseRWLock(Binding->TableLock, &State);

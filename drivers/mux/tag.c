@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Children with a header of their own: the first bytes of a frame re-written in a buffer of ours, the rest
- * shared with the original, whose data is never changed. For 802.1Q tags inside the data (lower adapters that
- * neither strip nor insert them) and for large sends whose IP header has no length yet. <= DISPATCH_LEVEL.
+ * Children with a header of their own: the first bytes of a frame re-written in a buffer of ours,
+ * the rest shared with the original, whose data is never changed. For 802.1Q tags inside the data
+ * (lower adapters that neither strip nor insert them) and for large sends whose IP header has no
+ * length yet. <= DISPATCH_LEVEL.
  */
 #include "path.h"
 
@@ -27,7 +28,8 @@ static BOOLEAN HeaderSeek(PNET_BUFFER NetBuffer, ULONG Skip, PMDL *Mdl, PULONG O
     return At != NULL;
 }
 
-/* A new MDL for what one MDL holds from Offset on, at most Length bytes, chained to what follows it. */
+/* A new MDL for what one MDL holds from Offset on, at most Length bytes, chained to what follows
+ * it. */
 static PMDL HeaderRest(PMDL From, ULONG Offset, ULONG Length)
 {
     PUCHAR Start = MmGetSystemAddressForMdlSafe(From, NormalPagePriority | MdlMappingNoExecute);
@@ -47,8 +49,8 @@ static PMDL HeaderRest(PMDL From, ULONG Offset, ULONG Length)
 }
 
 /*
- * An NBL from the header pool whose frame is Header (at most MUX_HEADER_SPACE bytes) followed by NetBuffer's
- * data from Skip on. NULL: no memory. Free it with HeaderFree.
+ * An NBL from the header pool whose frame is Header (at most MUX_HEADER_SPACE bytes) followed by
+ * NetBuffer's data from Skip on. NULL: no memory. Free it with HeaderFree.
  */
 PNET_BUFFER_LIST HeaderChild(MUX_BINDING *Binding, PNET_BUFFER NetBuffer, ULONG Skip,
                              const UCHAR *Header, ULONG HeaderLength)

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Send: NBLs of a virtual miniport to the wire, to siblings, or both. A frame for the wire alone is the upper
- * NBL itself, with our SourceHandle, the upper one kept in its context space. Anything that also stays
- * inside is a parent, and only children move. <= DISPATCH_LEVEL; TableLock is held while a chain is
- * sorted.
+ * Send: NBLs of a virtual miniport to the wire, to siblings, or both. A frame for the wire alone is
+ * the upper NBL itself, with our SourceHandle, the upper one kept in its context space. Anything
+ * that also stays inside is a parent, and only children move. <= DISPATCH_LEVEL; TableLock is held
+ * while a chain is sorted.
  */
 #include "path.h"
 
@@ -12,18 +12,18 @@ typedef struct _TX_PASS
 {
     MUX_VM *Vm;
     MUX_BATCH *Batch;
-    MUX_QUEUE Wire;     /* to NdisSendNetBufferLists */
-    MUX_QUEUE Done;     /* completed now, status set */
-    ULONG Taken;        /* NBLs consumed */
-    ULONG Frames, Bytes;/* of the unicast frames */
+    MUX_QUEUE Wire;      /* to NdisSendNetBufferLists */
+    MUX_QUEUE Done;      /* completed now, status set */
+    ULONG Taken;         /* NBLs consumed */
+    ULONG Frames, Bytes; /* of the unicast frames */
     MUX_COUNTERS *Counters;
 } TX_PASS;
 
-/* Why nothing may be sent now; success if it may. TableLock held (IM-MST-05, IM-PST-05, IM-PWR-07). */
+/* Why nothing may be sent now; success if it may. TableLock held (IM-MST-05, IM-PST-05, IM-PWR-07).
+ */
 static NDIS_STATUS TxRefusal(const MUX_VM *Vm)
 {
-    if (MUX_LIKELY(Vm->Open && Vm->Binding->Running &&
-                   Vm->Binding->Power == NdisDeviceStateD0))
+    if (MUX_LIKELY(Vm->Open && Vm->Binding->Running && Vm->Binding->Power == NdisDeviceStateD0))
     {
         return NDIS_STATUS_SUCCESS;
     }
@@ -115,7 +115,8 @@ static VOID TxShiftOffsets(PNET_BUFFER_LIST Child)
     NET_BUFFER_LIST_INFO(Child, Ieee8021QNetBufferListInfo) = NULL;
 }
 
-/* The wire's share of a parent: tagged frames of our own where the NIC inserts no tags, else one clone. */
+/* The wire's share of a parent: tagged frames of our own where the NIC inserts no tags, else one
+ * clone. */
 static VOID TxWire(TX_PASS *Pass, PNET_BUFFER_LIST Nbl)
 {
     MUX_BINDING *Binding = Pass->Vm->Binding;
@@ -155,8 +156,8 @@ static VOID TxWire(TX_PASS *Pass, PNET_BUFFER_LIST Nbl)
 }
 
 /*
- * Bridge mode: gives the frames of an NBL to the siblings that they are for. *Wire: some frame must also,
- * or only, go to the wire. Returns the number of children.
+ * Bridge mode: gives the frames of an NBL to the siblings that they are for. *Wire: some frame must
+ * also, or only, go to the wire. Returns the number of children.
  */
 static LONG TxInside(TX_PASS *Pass, PNET_BUFFER_LIST Nbl, const MUX_FRAME *First, BOOLEAN *Wire)
 {
@@ -271,8 +272,7 @@ static PNET_BUFFER_LIST TxClassify(TX_PASS *Pass, PNET_BUFFER_LIST Nbl)
             MuxPrefetch(&NET_BUFFER_LIST_INFO(Next, Ieee8021QNetBufferListInfo));
         }
         Pass->Taken++;
-        TxOne(Pass, Nbl,
-              FrameParse(Nbl, NET_BUFFER_LIST_FIRST_NB(Nbl), &Frame) ? &Frame : NULL);
+        TxOne(Pass, Nbl, FrameParse(Nbl, NET_BUFFER_LIST_FIRST_NB(Nbl), &Frame) ? &Frame : NULL);
     }
     return Nbl;
 }
@@ -303,8 +303,8 @@ static VOID TxDispatch(TX_PASS *Pass, BOOLEAN Dispatch)
 }
 
 /*
- * MiniportSendNetBufferLists (`nc-ndis-miniport_send_net_buffer_lists.md`, IM-SND-03 to -10). The chain keeps
- * its order. Every NBL taken is out of this virtual miniport until it is completed.
+ * MiniportSendNetBufferLists (`nc-ndis-miniport_send_net_buffer_lists.md`, IM-SND-03 to -10). The
+ * chain keeps its order. Every NBL taken is out of this virtual miniport until it is completed.
  */
 VOID TxSend(NDIS_HANDLE MiniportAdapterContext, PNET_BUFFER_LIST NetBufferList,
             NDIS_PORT_NUMBER PortNumber, ULONG SendFlags)
@@ -340,7 +340,7 @@ VOID TxSend(NDIS_HANDLE MiniportAdapterContext, PNET_BUFFER_LIST NetBufferList,
         NetBufferList = TxClassify(&Pass, NetBufferList);
         BatchSeal(&Batch);
         /* One more keeps Vm while the rest of the chain is still ours. */
-        (VOID)InterlockedExchangeAdd64(&Vm->Out, (LONG64)(Pass.Taken + 1) * MUX_OUT_SEND);
+        (VOID) InterlockedExchangeAdd64(&Vm->Out, (LONG64)(Pass.Taken + 1) * MUX_OUT_SEND);
         RundownAdd(&Vm->Binding->Sends, (LONG)Pass.Wire.Count);
         NdisReleaseRWLock(Lock, &State);
         TxDispatch(&Pass, Dispatch);

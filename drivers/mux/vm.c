@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Life of a virtual miniport: MiniportInitializeEx and MiniportHaltEx. Several may be initialized in
- * parallel (IM-POR-03). Everything of one virtual miniport is in its MUX_VM and released here. PASSIVE_LEVEL.
+ * Life of a virtual miniport: MiniportInitializeEx and MiniportHaltEx. Several may be initialized
+ * in parallel (IM-POR-03). Everything of one virtual miniport is in its MUX_VM and released here.
+ * PASSIVE_LEVEL.
  */
 #include "mux.h"
 
@@ -34,8 +35,7 @@ static VOID VmFree(MUX_VM *Vm)
 static MUX_VM *VmMemory(VOID)
 {
     SIZE_T Own = (sizeof(MUX_VM) + VM_LINE - 1) & ~(SIZE_T)(VM_LINE - 1);
-    PVOID Memory =
-        MuxAllocate(VM_LINE + Own + Mux.Processors * sizeof(MUX_COUNTERS), MUX_TAG_VM);
+    PVOID Memory = MuxAllocate(VM_LINE + Own + Mux.Processors * sizeof(MUX_COUNTERS), MUX_TAG_VM);
     MUX_VM *Vm;
 
     if (Memory == NULL)
@@ -48,7 +48,8 @@ static MUX_VM *VmMemory(VOID)
     return Vm;
 }
 
-/* NDIS cannot see which adapter below carries us: the row in the interface stack is ours (IM-IFS-02). */
+/* NDIS cannot see which adapter below carries us: the row in the interface stack is ours
+ * (IM-IFS-02). */
 static NDIS_STATUS VmStackEntry(MUX_VM *Vm)
 {
     NDIS_STATUS Status = NDIS_STATUS_SUCCESS;
@@ -90,11 +91,12 @@ static MUX_VM *VmCreate(NDIS_HANDLE Handle, MUX_NAME *Name, PNDIS_MINIPORT_INIT_
 }
 
 /*
- * MiniportInitializeEx (`nc-ndis-miniport_initialize.md`, IM-VMP-18, IM-VMP-19, IM-INI-02). Registration
- * attributes first, then settings and resources, then general and offload attributes, then the place
- * in the look-up table, which refuses a MAC address that a sibling on the same VLAN has: the failure
- * is logged and stops nobody else. Returns NDIS_STATUS_FAILURE for a context that is not a requested
- * name of ours, NDIS_STATUS_RESOURCES, what NdisMSetMiniportAttributes said, or success.
+ * MiniportInitializeEx (`nc-ndis-miniport_initialize.md`, IM-VMP-18, IM-VMP-19, IM-INI-02).
+ * Registration attributes first, then settings and resources, then general and offload attributes,
+ * then the place in the look-up table, which refuses a MAC address that a sibling on the same VLAN
+ * has: the failure is logged and stops nobody else. Returns NDIS_STATUS_FAILURE for a context that
+ * is not a requested name of ours, NDIS_STATUS_RESOURCES, what NdisMSetMiniportAttributes said, or
+ * success.
  */
 NDIS_STATUS VmInitialize(NDIS_HANDLE NdisMiniportHandle, NDIS_HANDLE MiniportDriverContext,
                          PNDIS_MINIPORT_INIT_PARAMETERS MiniportInitParameters)
@@ -144,8 +146,9 @@ NDIS_STATUS VmInitialize(NDIS_HANDLE NdisMiniportHandle, NDIS_HANDLE MiniportDri
     Status = TableInsert(Vm->Binding, Vm);
     if (Status != NDIS_STATUS_SUCCESS)
     {
-        VmLog(NdisMiniportHandle, Status == NDIS_STATUS_RESOURCES ? NDIS_ERROR_CODE_OUT_OF_RESOURCES
-                                                                  : NDIS_ERROR_CODE_NETWORK_ADDRESS,
+        VmLog(NdisMiniportHandle,
+              Status == NDIS_STATUS_RESOURCES ? NDIS_ERROR_CODE_OUT_OF_RESOURCES
+                                              : NDIS_ERROR_CODE_NETWORK_ADDRESS,
               Vm->VlanId);
         goto freeVm;
     }
@@ -161,9 +164,9 @@ endName:
 }
 
 /*
- * MiniportHaltEx (`nc-ndis-miniport_halt.md`, IM-VMP-16, IM-MST-12): the virtual miniport is paused and has
- * no request. Nobody indicates status on it once Use has drained; siblings are not touched; the lower
- * filter shrinks to what they want.
+ * MiniportHaltEx (`nc-ndis-miniport_halt.md`, IM-VMP-16, IM-MST-12): the virtual miniport is paused
+ * and has no request. Nobody indicates status on it once Use has drained; siblings are not touched;
+ * the lower filter shrinks to what they want.
  */
 VOID VmHalt(NDIS_HANDLE MiniportAdapterContext, NDIS_HALT_ACTION HaltAction)
 {

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * States of a virtual miniport: pause, restart, power, removal, shutdown, and the word that counts what it
- * has out. The flags change under the binding's TableLock held for write (V1 in mux.h).
+ * States of a virtual miniport: pause, restart, power, removal, shutdown, and the word that counts
+ * what it has out. The flags change under the binding's TableLock held for write (V1 in mux.h).
  */
 #include "path.h"
 
-/* VmOut while Vm pauses or sleeps: completes a pause that the last item held up, a set power that the last
- * send or indication held up. */
+/* VmOut while Vm pauses or sleeps: completes a pause that the last item held up, a set power that
+ * the last send or indication held up. */
 VOID VmOutSlow(MUX_VM *Vm, LONG64 Old, LONG64 New)
 {
     NDIS_HANDLE Handle = Vm->Handle;
@@ -29,8 +29,9 @@ VOID VmOpenChanged(MUX_VM *Vm)
 }
 
 /*
- * MiniportPause (`nc-ndis-miniport_pause.md`, IM-MST-03, -04, -05): no send and no indication begins any more;
- * held sends are completed now; NDIS_STATUS_PENDING while NBLs are out. Cannot fail. PASSIVE_LEVEL.
+ * MiniportPause (`nc-ndis-miniport_pause.md`, IM-MST-03, -04, -05): no send and no indication
+ * begins any more; held sends are completed now; NDIS_STATUS_PENDING while NBLs are out. Cannot
+ * fail. PASSIVE_LEVEL.
  */
 NDIS_STATUS VmPause(NDIS_HANDLE MiniportAdapterContext,
                     PNDIS_MINIPORT_PAUSE_PARAMETERS PauseParameters)
@@ -50,12 +51,14 @@ NDIS_STATUS VmPause(NDIS_HANDLE MiniportAdapterContext,
     return (Old & MUX_OUT_MASK) != 0 ? NDIS_STATUS_PENDING : NDIS_STATUS_SUCCESS;
 }
 
-/* The general attributes that follow the lower adapter, if NDIS lets us change them (IM-MST-10, PST-06). */
+/* The general attributes that follow the lower adapter, if NDIS lets us change them (IM-MST-10,
+ * PST-06). */
 static VOID VmRestartAttributes(MUX_VM *Vm, PNDIS_RESTART_ATTRIBUTES Attributes)
 {
     for (; Attributes != NULL; Attributes = Attributes->Next)
     {
-        PNDIS_RESTART_GENERAL_ATTRIBUTES General = (PNDIS_RESTART_GENERAL_ATTRIBUTES)Attributes->Data;
+        PNDIS_RESTART_GENERAL_ATTRIBUTES General =
+            (PNDIS_RESTART_GENERAL_ATTRIBUTES)Attributes->Data;
 
         if (Attributes->Oid != OID_GEN_MINIPORT_RESTART_ATTRIBUTES ||
             Attributes->DataLength < NDIS_SIZEOF_RESTART_GENERAL_ATTRIBUTES_REVISION_1)
@@ -72,7 +75,8 @@ static VOID VmRestartAttributes(MUX_VM *Vm, PNDIS_RESTART_ATTRIBUTES Attributes)
     }
 }
 
-/* MiniportRestart (`nc-ndis-miniport_restart.md`, IM-MST-09): traffic may begin. Never fails. PASSIVE_LEVEL. */
+/* MiniportRestart (`nc-ndis-miniport_restart.md`, IM-MST-09): traffic may begin. Never fails.
+ * PASSIVE_LEVEL. */
 NDIS_STATUS VmRestart(NDIS_HANDLE MiniportAdapterContext,
                       PNDIS_MINIPORT_RESTART_PARAMETERS RestartParameters)
 {
@@ -83,7 +87,7 @@ NDIS_STATUS VmRestart(NDIS_HANDLE MiniportAdapterContext,
     {
         VmRestartAttributes(Vm, RestartParameters->RestartAttributes);
     }
-    (VOID)InterlockedAnd64(&Vm->Out, ~MUX_OUT_PAUSED);
+    (VOID) InterlockedAnd64(&Vm->Out, ~MUX_OUT_PAUSED);
     NdisAcquireRWLockWrite(Vm->Binding->TableLock, &State, 0);
     WriteBooleanNoFence(&Vm->Running, TRUE);
     VmOpenChanged(Vm);
@@ -92,10 +96,11 @@ NDIS_STATUS VmRestart(NDIS_HANDLE MiniportAdapterContext,
 }
 
 /*
- * OID_PNP_SET_POWER of a virtual miniport. Going to sleep: refuses traffic from now on, completes held sends
- * with NDIS_STATUS_LOW_POWER_STATE and returns FALSE while sends or indications are under way: VmOut then
- * finishes the request, which the caller has pended (IM-PWR-06, -07, -09). Receives that are out are not
- * waited for (NDIS 6.30). Waking, or nothing under way: TRUE. PASSIVE_LEVEL.
+ * OID_PNP_SET_POWER of a virtual miniport. Going to sleep: refuses traffic from now on, completes
+ * held sends with NDIS_STATUS_LOW_POWER_STATE and returns FALSE while sends or indications are
+ * under way: VmOut then finishes the request, which the caller has pended (IM-PWR-06, -07, -09).
+ * Receives that are out are not waited for (NDIS 6.30). Waking, or nothing under way: TRUE.
+ * PASSIVE_LEVEL.
  */
 BOOLEAN VmSleep(MUX_VM *Vm, NDIS_DEVICE_POWER_STATE Power)
 {
@@ -104,7 +109,7 @@ BOOLEAN VmSleep(MUX_VM *Vm, NDIS_DEVICE_POWER_STATE Power)
 
     if (Power == NdisDeviceStateD0)
     {
-        (VOID)InterlockedAnd64(&Vm->Out, ~MUX_OUT_ASLEEP);
+        (VOID) InterlockedAnd64(&Vm->Out, ~MUX_OUT_ASLEEP);
     }
     NdisAcquireRWLockWrite(Vm->Binding->TableLock, &State, 0);
     Vm->Power = Power;
@@ -134,7 +139,8 @@ VOID VmStandBy(MUX_BINDING *Binding, BOOLEAN StandingBy)
     NdisReleaseRWLock(Binding->TableLock, &State);
 }
 
-/* MiniportDevicePnPEventNotify: after a surprise removal everything is refused (IM-PNP-10). PASSIVE_LEVEL. */
+/* MiniportDevicePnPEventNotify: after a surprise removal everything is refused (IM-PNP-10).
+ * PASSIVE_LEVEL. */
 VOID VmPnPEvent(NDIS_HANDLE MiniportAdapterContext, PNET_DEVICE_PNP_EVENT NetDevicePnPEvent)
 {
     MUX_VM *Vm = (MUX_VM *)MiniportAdapterContext;
@@ -151,8 +157,9 @@ VOID VmPnPEvent(NDIS_HANDLE MiniportAdapterContext, PNET_DEVICE_PNP_EVENT NetDev
 }
 
 /*
- * MiniportShutdownEx (IM-MST-13): there is no hardware to silence. A bug check comes at any IRQL, and only to
- * drivers that asked for it, which we do not: nothing is touched then. Otherwise traffic stops.
+ * MiniportShutdownEx (IM-MST-13): there is no hardware to silence. A bug check comes at any IRQL,
+ * and only to drivers that asked for it, which we do not: nothing is touched then. Otherwise
+ * traffic stops.
  */
 VOID VmShutdown(NDIS_HANDLE MiniportAdapterContext, NDIS_SHUTDOWN_ACTION ShutdownAction)
 {

@@ -84,17 +84,17 @@ struct _TAP_BINDING
     KEVENT Event; /* end of open and close */
 
     KSPIN_LOCK Lock;
-    TAP_STATE State;                   /* L */
-    LONG Active;                       /* L: calls of the ready routine inside */
-    LONG64 SendsOut;                   /* L */
-    KEVENT Quiet;                      /* set in Pausing when both are 0 */
-    BOOLEAN SyncQueued, SyncAgain;     /* L */
-    BOOLEAN Gone;                      /* L: somebody deleted the interface; Watch is over */
-    BOOLEAN LinkUp;                    /* L: what the adapter says, for the TAP to follow */
-    UCHAR Address[6];                  /* L */
-    ULONG Mtu;                         /* L */
-    ULONG Offload;                     /* L: TAP_... */
-    PIO_WORKITEM Sync;                 /* behind the structure */
+    TAP_STATE State;               /* L */
+    LONG Active;                   /* L: calls of the ready routine inside */
+    LONG64 SendsOut;               /* L */
+    KEVENT Quiet;                  /* set in Pausing when both are 0 */
+    BOOLEAN SyncQueued, SyncAgain; /* L */
+    BOOLEAN Gone;                  /* L: somebody deleted the interface; Watch is over */
+    BOOLEAN LinkUp;                /* L: what the adapter says, for the TAP to follow */
+    UCHAR Address[6];              /* L */
+    ULONG Mtu;                     /* L */
+    ULONG Offload;                 /* L: TAP_... */
+    PIO_WORKITEM Sync;             /* behind the structure */
     KMUTEX TapMutex; /* Fd and Watch change, and are changed, under it; PASSIVE_LEVEL */
     LONG References; /* one until unbind, one for a queued Sync */
     KEVENT Unreferenced;

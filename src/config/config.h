@@ -15,7 +15,8 @@
 #include <stdint.h>
 #include "umndis/errors.h"
 
-/* ---- registry.c ------------------------------------------------------------------------------- */
+/* ---- registry.c -------------------------------------------------------------------------------
+ */
 /*
  * Opens (creates) the registry database; path NULL: in memory. One per process. Registers itself
  * with umn__registry_set. Refuses: locked by another box (UMN_EBUSY: who, if known), truncated or
@@ -66,7 +67,8 @@ int umn__reg_last_subkey(const char *key, char **name);
 #define UMN_KEY_CLASS_NET                                                                          \
     "SYSTEM\\CurrentControlSet\\Control\\Class\\{4d36e972-e325-11ce-bfc1-08002be10318}"
 
-/* ---- pnp.c -------------------------------------------------------------------------------------- */
+/* ---- pnp.c --------------------------------------------------------------------------------------
+ */
 int umn__pnp_start(void); /* root bus driver; the tree is read from Enum */
 void umn__pnp_stop(void); /* removes every device, upper stacks first, and unloads drivers */
 
@@ -99,8 +101,9 @@ int umn__pnp_find_guid(const char *guid, char *instance_id);
 int umn__pnp_start_device(const char *instance_id, int32_t *status);
 /* Query-remove (a veto: UMN_EBUSY, and cancel-remove is sent) then remove. */
 int umn__pnp_remove_device(const char *instance_id);
-int umn__pnp_disable_device(const char *instance_id); /* ConfigFlags bit, and remove from the tree */
-int umn__pnp_enable_device(const char *instance_id);  /* and start */
+int umn__pnp_disable_device(
+    const char *instance_id);                        /* ConfigFlags bit, and remove from the tree */
+int umn__pnp_enable_device(const char *instance_id); /* and start */
 int umn__pnp_surprise_remove(const char *instance_id);
 int umn__pnp_stop_device(const char *instance_id);    /* query-stop, stop */
 int umn__pnp_restart_device(const char *instance_id); /* start after stop */
@@ -109,13 +112,14 @@ int umn__pnp_start_all(void);
 
 struct umn_device_info {
     const char *instance_id, *guid, *service, *description, *hardware_id;
-    const char *state; /* Stopped Started Disabled Removed Failed SurpriseRemoved */
-    int32_t problem;   /* NTSTATUS of the last failure or 0 */
+    const char *state;   /* Stopped Started Disabled Removed Failed SurpriseRemoved */
+    int32_t problem;     /* NTSTATUS of the last failure or 0 */
     const char *explain; /* what the driver said with UmhExplain about it, or "" */
 };
 void umn__pnp_devices(bool (*visit)(void *arg, const struct umn_device_info *), void *arg);
 
-/* ---- netcfg.c ------------------------------------------------------------------------------------ */
+/* ---- netcfg.c
+ * ------------------------------------------------------------------------------------ */
 /*
  * Services. kind: "miniport", "protocol", "intermediate" decides which keys are written. image is
  * the ImagePath: a file, or "builtin:NAME". Exists already: UMN_EEXIST unless the same image.
@@ -139,19 +143,20 @@ int umn__netcfg_add_adapter(const char *service, const char *description,
                             const struct umn_setting *settings, size_t count, bool start,
                             char *instance_id, char *guid);
 int umn__netcfg_remove_adapter(const char *instance_id);
-/* Writes Linkage\Bind of a protocol service and the adapter's UpperBind; tells a running library. */
+/* Writes Linkage\Bind of a protocol service and the adapter's UpperBind; tells a running library.
+ */
 int umn__netcfg_bind(const char *protocol, const char *guid);
 int umn__netcfg_unbind(const char *protocol, const char *guid);
 
 /* Virtual miniports of an intermediate driver `service` over a lower adapter. */
 struct umn_vm_desc {
-    const char *service;     /* "mux" */
+    const char *service; /* "mux" */
     const char *lower_guid;
-    const char *name;        /* FriendlyName and what Linux shows; NULL: "<service>N" */
-    const char *mac;         /* "02:..." or NULL: the driver's choice */
-    int vlan;                /* 0..4094 */
-    const char *mode;        /* "bridge", "private", "vepa" or NULL */
-    const char *upper;       /* protocol service to bind above, NULL: none */
+    const char *name;                   /* FriendlyName and what Linux shows; NULL: "<service>N" */
+    const char *mac;                    /* "02:..." or NULL: the driver's choice */
+    int vlan;                           /* 0..4094 */
+    const char *mode;                   /* "bridge", "private", "vepa" or NULL */
+    const char *upper;                  /* protocol service to bind above, NULL: none */
     const struct umn_setting *settings; /* more of them, for the VM's driver key */
     size_t count;
 };

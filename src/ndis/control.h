@@ -197,7 +197,8 @@ const char *ndis__binding_state_name(enum ndis_binding_state s);
 void ndis__adapter_notify(struct ndis_adapter *a, NDIS_DEVICE_PNP_EVENT event, void *buffer,
                           ULONG length);
 bool ndis__default_port(const struct ndis_adapter *a); /* port 0 is active: binds may come */
-/* FriendlyName or DriverDesc, plat_alloc'd, or NULL. Of the node (NULL: none) the two names are used. */
+/* FriendlyName or DriverDesc, plat_alloc'd, or NULL. Of the node (NULL: none) the two names are
+ * used. */
 char *ndis__friendly_name(const struct umn_devnode *node);
 /* UTF-8 value of the device's class key, plat_alloc'd, or NULL. */
 char *ndis__device_value(const struct umn_devnode *node, const char *name);

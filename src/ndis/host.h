@@ -17,16 +17,16 @@ void umn__ndis_stop(void); /* everything must be unloaded; reports what is left 
 
 /* Named settings for the open questions of conformance.md, and test modes. Reset by start. */
 struct umn_ndis_settings {
-    bool eager_bind;        /* question 13: bind inside NdisRegisterProtocolDriver */
-    bool async_open;        /* NdisOpenAdapterEx pends and completes from a worker */
-    bool async_close;       /* NdisCloseAdapterEx pends even when it need not */
-    unsigned ndis_minor;    /* highest minor version offered to drivers, 87 = all */
+    bool eager_bind;     /* question 13: bind inside NdisRegisterProtocolDriver */
+    bool async_open;     /* NdisOpenAdapterEx pends and completes from a worker */
+    bool async_close;    /* NdisCloseAdapterEx pends even when it need not */
+    unsigned ndis_minor; /* highest minor version offered to drivers, 87 = all */
 };
 extern struct umn_ndis_settings umn__ndis_settings;
 
 /*
- * Linkage\Bind of a protocol service has changed in the registry: binds what is new and unbinds what
- * is gone; returns when done. NULL: every protocol.
+ * Linkage\Bind of a protocol service has changed in the registry: binds what is new and unbinds
+ * what is gone; returns when done. NULL: every protocol.
  */
 int umn__ndis_rebind(const char *protocol_service);
 /*
@@ -39,20 +39,21 @@ int umn__ndis_reconfigure(const char *protocol_service, const char *adapter, con
 /* Power-off: MiniportShutdownEx(NdisShutdownPowerOff) of every adapter, upper ones first. */
 void umn__ndis_shutdown(void);
 
-/* Snapshots for show and tests. Strings are valid during the callback. visit returns false to end. */
+/* Snapshots for show and tests. Strings are valid during the callback. visit returns false to end.
+ */
 struct umn_binding_info {
-    const char *protocol;   /* service */
-    const char *state;      /* Opening Paused Restarting Running Pausing Closing */
+    const char *protocol; /* service */
+    const char *state;    /* Opening Paused Restarting Running Pausing Closing */
     uint32_t packet_filter;
     uint64_t sends_out, receives_out; /* NBLs not yet completed / returned */
 };
 struct umn_adapter_info {
-    const char *name;       /* \Device\{GUID} */
-    const char *service;    /* miniport driver */
-    const char *instance_id;/* ROOT\NET\0001 */
-    const char *friendly;   /* FriendlyName / connection name or "" */
-    const char *state;      /* Halted Initializing Paused Restarting Running Pausing Shutdown */
-    bool virtual_miniport;  /* made by NdisIMInitializeDeviceInstanceEx */
+    const char *name;        /* \Device\{GUID} */
+    const char *service;     /* miniport driver */
+    const char *instance_id; /* ROOT\NET\0001 */
+    const char *friendly;    /* FriendlyName / connection name or "" */
+    const char *state;       /* Halted Initializing Paused Restarting Running Pausing Shutdown */
+    bool virtual_miniport;   /* made by NdisIMInitializeDeviceInstanceEx */
     uint8_t mac[32];
     uint8_t mac_len;
     uint32_t mtu, ifindex;
@@ -65,7 +66,8 @@ struct umn_adapter_info {
 };
 void umn__ndis_adapters(bool (*visit)(void *arg, const struct umn_adapter_info *), void *arg);
 /* Requests waiting for their device: virtual miniports asked for and not started by PnP. */
-void umn__ndis_im_requests(bool (*visit)(void *arg, const char *device, const char *service), void *arg);
+void umn__ndis_im_requests(bool (*visit)(void *arg, const char *device, const char *service),
+                           void *arg);
 /* Interface stack table rows. */
 void umn__ndis_ifstack(bool (*visit)(void *arg, uint32_t upper, uint32_t lower), void *arg);
 /* Statistics of an adapter through OID_GEN_STATISTICS. UMN_ENOENT, UMN_EIO. */

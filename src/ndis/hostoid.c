@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Requests of the host (config, cli, tests): host.h. PASSIVE_LEVEL, no lock held. The adapter may be
- * halted at any moment; while a request is counted in its call_out the halt waits.
+ * Requests of the host (config, cli, tests): host.h. PASSIVE_LEVEL, no lock held. The adapter may
+ * be halted at any moment; while a request is counted in its call_out the halt waits.
  */
 #include "ndis/control.h"
 #include "ndis/data.h"

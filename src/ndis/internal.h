@@ -39,7 +39,8 @@
 #include "sched/sched.h"
 #include "trace/trace.h"
 
-/* ---- handles: every object that a driver gets as NDIS_HANDLE opens with this ------------------- */
+/* ---- handles: every object that a driver gets as NDIS_HANDLE opens with this -------------------
+ */
 enum ndis_kind {
     NDIS_KIND_DEAD = 0,
     NDIS_KIND_MDRIVER = 0x4d445256, /* 'MDRV' */
@@ -55,8 +56,8 @@ enum ndis_kind {
     NDIS_KIND_UNBIND = 0x554e4244, /* UnbindContext: inside the binding */
 };
 struct ndis_object {
-    uint32_t kind; /* enum ndis_kind; DEAD (poisoned) once the handle is dead */
-    uint32_t id;   /* logical, by creation order: what traces and reports print */
+    uint32_t kind;                 /* enum ndis_kind; DEAD (poisoned) once the handle is dead */
+    uint32_t id;                   /* logical, by creation order: what traces and reports print */
     struct ndis_object *live_next; /* table of live handles, ndis.c */
 };
 /* Makes the object's address a live handle (gives it an id if it has none) / a dead one. */
@@ -68,7 +69,8 @@ void ndis__object_dead(struct ndis_object *o);
 bool ndis__is(NDIS_HANDLE handle, enum ndis_kind kind, const char *function);
 enum ndis_kind ndis__kind(NDIS_HANDLE handle); /* DEAD for NULL; checked against the live list */
 
-/* ---- gates: rundown protection of a running path ---------------------------------------------- */
+/* ---- gates: rundown protection of a running path ----------------------------------------------
+ */
 /*
  * enter is called per batch on the data path: at DISPATCH_LEVEL it writes only a cache line of the
  * vCPU's own, which tells what gates the calls under way there are in. close makes every later
@@ -78,7 +80,6 @@ enum ndis_kind ndis__kind(NDIS_HANDLE handle); /* DEAD for NULL; checked against
 struct ndis_gate {
     uint32_t open;
     uint32_t inside; /* calls that have no place in struct ndis_cpu: from below DISPATCH_LEVEL */
-    struct umn_ctx *waiter;
 };
 
 /* What runs on a vCPU at DISPATCH_LEVEL. `call` is written there only and read by closers. */
@@ -88,7 +89,8 @@ struct ndis_cpu {
     struct ndis_delivery *delivery; /* innermost; data.h */
 } __attribute__((aligned(128)));
 extern struct ndis_cpu ndis__cpu[64];
-#define NDIS_GATE_SHARED (~0u) /* slot of a call that is counted in the gate; else vCPU << 4 | place */
+#define NDIS_GATE_SHARED                                                                           \
+    (~0u) /* slot of a call that is counted in the gate; else vCPU << 4 | place */
 
 int ndis__gate_init(struct ndis_gate *g);
 bool NTAPI ndis__gate_enter_shared(struct ndis_gate *g, unsigned *slot);
@@ -139,16 +141,18 @@ void ndis__gate_close(struct ndis_gate *g); /* shut, then wait at PASSIVE */
 struct ndis_outstanding {
     int64_t count;
     struct umn_ctx *waiter;
-    /* Called by the out_sub that brings the count to zero, at its IRQL; NULL = nobody cares. A close
-     * that pends learns so that it can complete (binding.c). Must not free the object. */
+    /* Called by the out_sub that brings the count to zero, at its IRQL; NULL = nobody cares. A
+     * close that pends learns so that it can complete (binding.c). Must not free the object. */
     void (*on_zero)(struct ndis_outstanding *o);
 };
 void NTAPI ndis__out_gone(struct ndis_outstanding *o, int64_t left);
-static inline __attribute__((always_inline)) void ndis__out_add(struct ndis_outstanding *o, int64_t n)
+static inline __attribute__((always_inline)) void ndis__out_add(struct ndis_outstanding *o,
+                                                                int64_t n)
 {
     __atomic_fetch_add(&o->count, n, __ATOMIC_SEQ_CST);
 }
-static inline __attribute__((always_inline)) void ndis__out_sub(struct ndis_outstanding *o, int64_t n)
+static inline __attribute__((always_inline)) void ndis__out_sub(struct ndis_outstanding *o,
+                                                                int64_t n)
 {
     int64_t left = __atomic_sub_fetch(&o->count, n, __ATOMIC_SEQ_CST);
 
@@ -157,7 +161,8 @@ static inline __attribute__((always_inline)) void ndis__out_sub(struct ndis_outs
 }
 /* The same for receives: the count may be below zero while the callback that indicated them has not
  * returned (data.h). Who waits does so behind a closed gate, when no such callback is under way. */
-static inline __attribute__((always_inline)) void ndis__out_back(struct ndis_outstanding *o, int64_t n)
+static inline __attribute__((always_inline)) void ndis__out_back(struct ndis_outstanding *o,
+                                                                 int64_t n)
 {
     int64_t left = __atomic_sub_fetch(&o->count, n, __ATOMIC_SEQ_CST);
 
@@ -177,14 +182,16 @@ void ndis__completion_init(struct ndis_completion *c);
 bool ndis__completion_finish(struct ndis_completion *c, NDIS_STATUS status); /* false: was done */
 NDIS_STATUS ndis__completion_wait(struct ndis_completion *c, const char *why);
 
-/* ---- names: \DEVICE\{GUID} in upper case, hashed ------------------------------------------------ */
+/* ---- names: \DEVICE\{GUID} in upper case, hashed ------------------------------------------------
+ */
 struct ndis_name {
     struct ndis_name *next;
     uint32_t hash;
     char *text; /* plat_alloc'd, owned by the holder of the node */
 };
 
-/* ---- drivers ---------------------------------------------------------------------------------- */
+/* ---- drivers ----------------------------------------------------------------------------------
+ */
 struct ndis_mdriver {
     struct ndis_object obj;
     struct umn_list link; /* ndis.mdrivers */
@@ -202,7 +209,7 @@ struct ndis_mdriver {
 };
 struct ndis_protocol {
     struct ndis_object obj;
-    struct umn_list link; /* ndis.protocols */
+    struct umn_list link;         /* ndis.protocols */
     DRIVER_OBJECT *driver_object; /* NULL if the registering driver is unknown */
     char *service;                /* from Characteristics.Name, UTF-8 */
     NDIS_HANDLE context;
@@ -210,32 +217,43 @@ struct ndis_protocol {
     struct ndis_mdriver *associated;
     struct umn_list bindings; /* ndis_binding.protocol_link */
     bool binds_held, deregistering;
-    void *grave;                  /* made beforehand: dying needs no memory */
-    unsigned refs, busy;          /* memory; callbacks under way that deregister waits for */
+    void *grave;         /* made beforehand: dying needs no memory */
+    unsigned refs, busy; /* memory; callbacks under way that deregister waits for */
     struct umn_list busy_waiters;
-    struct ndis_bindlist *list;   /* parsed Linkage\Bind, bindlist.c */
+    struct ndis_bindlist *list; /* parsed Linkage\Bind, bindlist.c */
 };
 
-/* ---- adapters --------------------------------------------------------------------------------- */
+/* ---- adapters ---------------------------------------------------------------------------------
+ */
 enum ndis_adapter_state {
-    NDIS_ADAPTER_HALTED, NDIS_ADAPTER_INITIALIZING, NDIS_ADAPTER_PAUSED, NDIS_ADAPTER_RESTARTING,
-    NDIS_ADAPTER_RUNNING, NDIS_ADAPTER_PAUSING, NDIS_ADAPTER_SHUTDOWN
+    NDIS_ADAPTER_HALTED,
+    NDIS_ADAPTER_INITIALIZING,
+    NDIS_ADAPTER_PAUSED,
+    NDIS_ADAPTER_RESTARTING,
+    NDIS_ADAPTER_RUNNING,
+    NDIS_ADAPTER_PAUSING,
+    NDIS_ADAPTER_SHUTDOWN
 };
 enum ndis_binding_state {
-    NDIS_BINDING_UNBOUND, NDIS_BINDING_OPENING, NDIS_BINDING_PAUSED, NDIS_BINDING_RESTARTING,
-    NDIS_BINDING_RUNNING, NDIS_BINDING_PAUSING, NDIS_BINDING_CLOSING
+    NDIS_BINDING_UNBOUND,
+    NDIS_BINDING_OPENING,
+    NDIS_BINDING_PAUSED,
+    NDIS_BINDING_RESTARTING,
+    NDIS_BINDING_RUNNING,
+    NDIS_BINDING_PAUSING,
+    NDIS_BINDING_CLOSING
 };
 
 /* The request queue of an adapter; oid.c alone touches it. */
 struct ndis_oid_queue {
     struct umn_mutex lock;
-    struct umn_list waiting;   /* ndis_oid_item.link */
+    struct umn_list waiting; /* ndis_oid_item.link */
     struct ndis_oid_item *running;
     struct umn_work work;
-    bool work_queued, refuse;  /* refuse: halting, complete new requests with NDIS_STATUS_CLOSING */
-    bool calling;              /* the miniport's handler has not returned: start nothing */
+    bool work_queued, refuse; /* refuse: halting, complete new requests with NDIS_STATUS_CLOSING */
+    bool calling;             /* the miniport's handler has not returned: start nothing */
     NDIS_STATUS refuse_status;
-    struct umn_ctx *waiter;    /* ndis__oid_drain */
+    struct umn_ctx *waiter; /* ndis__oid_drain */
 };
 
 /* Captured attributes: deep copies that live until halt has returned. */
@@ -253,17 +271,18 @@ struct ndis_attributes {
  * path. */
 struct ndis_adapter {
     struct ndis_object obj;
-    struct ndis_gate rx_gate;    /* open from restart begun until pause begun */
-    struct ndis_binding *only;   /* running[0] if running_count is 1, else NULL */
-    uint64_t mac;                /* current address, first byte lowest; filter.c */
-    uint32_t filter_set;         /* what the miniport was last given */
-    bool frames_802_3;           /* frames start with a destination address */
-    bool loopback;               /* some binding wants to see sends; filter.c */
-    bool resetting;              /* between RESET_START and RESET_END */
-    NDIS_HANDLE context;         /* MiniportAdapterContext, from registration attributes */
+    struct ndis_gate rx_gate;  /* open from restart begun until pause begun */
+    NDIS_HANDLE only_context; /* of `only`: its line is called into the cache beforehand */
+    struct ndis_binding *only; /* running[0] if running_count is 1, else NULL */
+    uint64_t mac;              /* current address, first byte lowest; filter.c */
+    uint32_t filter_set;       /* what the miniport was last given */
+    bool frames_802_3;         /* frames start with a destination address */
+    bool loopback;             /* some binding wants to see sends; filter.c */
+    bool resetting;            /* between RESET_START and RESET_END */
+    NDIS_HANDLE context;       /* MiniportAdapterContext, from registration attributes */
 
     struct ndis_mdriver *driver __attribute__((aligned(64)));
-    struct ndis_outstanding rx_out; /* NBLs indicated and not yet back */
+    struct ndis_outstanding rx_out;   /* NBLs indicated and not yet back */
     struct ndis_outstanding call_out; /* MiniportReturnNetBufferLists and the like under way */
 
     /* data path: send.c, receive.c. `running` is rebuilt at restart, immutable while Running */
@@ -272,15 +291,15 @@ struct ndis_adapter {
     struct umn_list link;        /* ndis.adapters */
     struct umn_list driver_link; /* ndis_mdriver.adapters */
     DEVICE_OBJECT *pdo, *fdo, *next_device;
-    char *name;                  /* \Device\{GUID} */
-    UNICODE_STRING name_us;      /* the same */
+    char *name;                    /* \Device\{GUID} */
+    UNICODE_STRING name_us;        /* the same */
     enum ndis_adapter_state state; /* adapter.c */
     struct ndis_attributes attr;
-    NDIS_HANDLE im_context;      /* DeviceContext of a virtual miniport */
+    NDIS_HANDLE im_context; /* DeviceContext of a virtual miniport */
     bool is_vm, pnp_started, im_requested, surprise_removed, removing;
     /* link state: status.c */
     NDIS_LINK_STATE link_state;
-    uint32_t mtu;                /* from attributes, restart attributes */
+    uint32_t mtu; /* from attributes, restart attributes */
     /* operations: stack.c */
     struct umn_ctx *op_owner;
     unsigned op_depth;
@@ -288,12 +307,12 @@ struct ndis_adapter {
     struct ndis_completion pause_done, restart_done;
     bool pause_pending, restart_pending;
     /* bindings, newest last; changed only inside an operation while Paused */
-    struct umn_list bindings;    /* ndis_binding.adapter_link */
+    struct umn_list bindings; /* ndis_binding.adapter_link */
     /* requests, filters */
     struct ndis_oid_queue oid;
-    unsigned multicast_count;    /* the list that the miniport was last given */
+    unsigned multicast_count; /* the list that the miniport was last given */
     uint64_t *multicast;
-    uint32_t lookahead_set;      /* likewise */
+    uint32_t lookahead_set; /* likewise */
     /* reset.c */
     bool reset_pending, reset_addressing;
     uint32_t reset_wanted;
@@ -303,16 +322,16 @@ struct ndis_adapter {
     NET_IFINDEX ifindex;
     NET_LUID luid;
     bool port0_active;
-    unsigned refs;               /* handle memory; freed at umn__ndis_stop */
+    unsigned refs; /* handle memory; freed at umn__ndis_stop */
     /* names and halves of a start: ndis.c, im.c */
-    struct ndis_name name_node;  /* canonical upper-case name */
+    struct ndis_name name_node;      /* canonical upper-case name */
     struct ndis_im_request *request; /* the request that was granted, while it lasts */
-    struct umn_ctx *init_ctx;    /* the context inside MiniportInitializeEx, else NULL */
-    NDIS_HANDLE add_device_context; /* optional MiniportAddDevice */
+    struct umn_ctx *init_ctx;        /* the context inside MiniportInitializeEx, else NULL */
+    NDIS_HANDLE add_device_context;  /* optional MiniportAddDevice */
     void *grave;
-    bool failed, gone;           /* NdisMRemoveMiniport called; the device was removed */
-    bool im_not_begun;           /* im.c: no memory before MiniportInitializeEx; inside the op */
-    struct ndis_iface *iface;    /* ifs.c */
+    bool failed, gone;              /* NdisMRemoveMiniport called; the device was removed */
+    bool im_not_begun;              /* im.c: no memory before MiniportInitializeEx; inside the op */
+    struct ndis_iface *iface;       /* ifs.c */
     NET_IF_OPER_STATUS oper_status; /* status.c */
 };
 
@@ -321,42 +340,42 @@ struct ndis_binding {
     struct ndis_object obj;
     struct ndis_adapter *adapter;
     struct ndis_protocol *protocol;
-    NDIS_HANDLE context;            /* ProtocolBindingContext */
-    enum ndis_binding_state state;  /* binding.c */
-    uint32_t packet_filter;         /* filter.c */
-    uint32_t data_kind;             /* NDIS_KIND_BINDING from init to free: completions and returns
-                                     * come while the handle is closing */
-    struct ndis_mdriver *below;     /* adapter->driver */
+    NDIS_HANDLE context;           /* ProtocolBindingContext */
+    enum ndis_binding_state state; /* binding.c */
+    uint32_t packet_filter;        /* filter.c */
+    uint32_t data_kind;            /* NDIS_KIND_BINDING from init to free: completions and returns
+                                    * come while the handle is closing */
+    struct ndis_mdriver *below;    /* adapter->driver */
 
     struct ndis_gate tx_gate __attribute__((aligned(64))); /* open while Running */
-    struct ndis_outstanding tx_out; /* NBLs sent, not completed */
-    struct ndis_outstanding rx_out; /* NBLs indicated to it, not returned */
+    struct ndis_outstanding tx_out;                        /* NBLs sent, not completed */
+    struct ndis_outstanding rx_out;                        /* NBLs indicated to it, not returned */
 
     struct ndis_outstanding call_out; /* status callbacks under way: a close waits for them */
-    struct ndis_outstanding oid_out;/* its requests under way */
+    struct ndis_outstanding oid_out;  /* its requests under way */
     struct umn_list adapter_link, protocol_link;
     NDIS_MEDIUM medium;
-    struct umn_ctx *bind_ctx;    /* the context inside ProtocolBindAdapterEx, else NULL */
+    struct umn_ctx *bind_ctx; /* the context inside ProtocolBindAdapterEx, else NULL */
     bool opened, open_pending, close_called, close_pending, unbinding, unbind_pending;
     struct ndis_completion open_done, bind_done, close_done, unbind_done;
     /* filter.c */
     unsigned multicast_count;
-    uint64_t *multicast;         /* address, first byte lowest, | times added << 48; sorted */
+    uint64_t *multicast; /* address, first byte lowest, | times added << 48; sorted */
     uint32_t lookahead;
     struct umn_mutex multicast_lock; /* leaf, around `multicast` */
     /* binding.c */
-    struct ndis_bind_op *bind_op;     /* while the bind operation lasts */
-    struct ndis_object unbind;        /* UnbindContext */
+    struct ndis_bind_op *bind_op; /* while the bind operation lasts */
+    struct ndis_object unbind;    /* UnbindContext */
     struct umn_work open_work, close_work;
-    NDIS_HANDLE *open_handle;         /* a pended open writes these two */
+    NDIS_HANDLE *open_handle; /* a pended open writes these two */
     UINT *open_index;
     UINT index;
-    bool unbind_requested;            /* NdisUnbindAdapter: never restarted again */
-    struct umn_ctx *event_owner;      /* event.c: the context with an event under way */
+    bool unbind_requested;       /* NdisUnbindAdapter: never restarted again */
+    struct umn_ctx *event_owner; /* event.c: the context with an event under way */
     unsigned event_depth;
-    struct umn_list event_waiters;    /* for the turn, or for the end of bind_op */
+    struct umn_list event_waiters; /* for the turn, or for the end of bind_op */
     uint32_t close_queued, close_claimed, close_finished;
-    unsigned im_requests;             /* made in its bind operation; im.c */
+    unsigned im_requests; /* made in its bind operation; im.c */
     unsigned refs;
     void *grave;
 };
@@ -372,45 +391,54 @@ struct ndis_globals {
 };
 extern struct ndis_globals ndis;
 
-/* ---- stack.c: operations ------------------------------------------------------------------------ */
-/* Take / drop the right to change the stack of an adapter; recursive for the same context. PASSIVE. */
+/* ---- stack.c: operations ------------------------------------------------------------------------
+ */
+/* Take / drop the right to change the stack of an adapter; recursive for the same context. PASSIVE.
+ */
 void ndis__op_begin(struct ndis_adapter *a, const char *what);
 void ndis__op_end(struct ndis_adapter *a);
-void ndis__stack_pause(struct ndis_adapter *a, ULONG reason);   /* inside an op */
-NDIS_STATUS ndis__stack_restart(struct ndis_adapter *a);   /* inside an op */
+void ndis__stack_pause(struct ndis_adapter *a, ULONG reason); /* inside an op */
+NDIS_STATUS ndis__stack_restart(struct ndis_adapter *a);      /* inside an op */
 
-/* ---- adapter.c ------------------------------------------------------------------------------------ */
+/* ---- adapter.c
+ * ------------------------------------------------------------------------------------ */
 void ndis__adapter_set_state(struct ndis_adapter *a, enum ndis_adapter_state state);
 NDIS_STATUS ndis__adapter_initialize(struct ndis_adapter *a);             /* inside an op */
 void ndis__adapter_halt(struct ndis_adapter *a, NDIS_HALT_ACTION action); /* inside an op */
 struct ndis_adapter *ndis__adapter_find(const char *name); /* \Device\{GUID} or {GUID}, any case */
 
-/* ---- binding.c ------------------------------------------------------------------------------------- */
+/* ---- binding.c
+ * ------------------------------------------------------------------------------------- */
 void ndis__binding_set_state(struct ndis_binding *b, enum ndis_binding_state state);
-void ndis__bind_all(struct ndis_adapter *a);                     /* inside an op, adapter Paused */
-void ndis__unbind(struct ndis_binding *b);                       /* inside an op, adapter Paused */
+void ndis__bind_all(struct ndis_adapter *a); /* inside an op, adapter Paused */
+void ndis__unbind(struct ndis_binding *b);   /* inside an op, adapter Paused */
 bool ndis__protocol_wants(struct ndis_protocol *p, const char *adapter_name); /* Linkage\Bind */
 
-/* ---- data path, called by stack.c and binding.c ----------------------------------------------------- */
-/* Checks of NBL ownership, flags and links on every batch (debug builds: on). Before the first pool. */
+/* ---- data path, called by stack.c and binding.c
+ * ----------------------------------------------------- */
+/* Checks of NBL ownership, flags and links on every batch (debug builds: on). Before the first
+ * pool. */
 void umn__ndis_verify(bool on);
 void ndis__dp_start(void); /* in umn__ndis_start */
-void ndis__dp_stop(void); /* in umn__ndis_stop, after the last adapter: frees the internal pools */
-int ndis__dp_adapter_init(struct ndis_adapter *a);   /* gates, queue; in adapter creation */
+void ndis__dp_stop(void);  /* in umn__ndis_stop, after the last adapter: frees the internal pools */
+int ndis__dp_adapter_init(struct ndis_adapter *a); /* gates, queue; in adapter creation */
 void ndis__dp_adapter_free(struct ndis_adapter *a);
 int ndis__dp_binding_init(struct ndis_binding *b);
 void ndis__dp_binding_free(struct ndis_binding *b);
-/* Builds a->running of all bindings that will run (allocates; NDIS_STATUS_RESOURCES), opens rx_gate. */
+/* Builds a->running of all bindings that will run (allocates; NDIS_STATUS_RESOURCES), opens
+ * rx_gate. */
 NDIS_STATUS ndis__dp_adapter_run(struct ndis_adapter *a);
-void ndis__dp_adapter_stop(struct ndis_adapter *a);  /* closes rx_gate, drops a->running */
+void ndis__dp_adapter_stop(struct ndis_adapter *a); /* closes rx_gate, drops a->running */
 
-/* ---- oid.c, filter.c ---------------------------------------------------------------------------------- */
-void ndis__oid_drain(struct ndis_adapter *a, NDIS_STATUS refuse); /* refuse new, wait for the rest */
+/* ---- oid.c, filter.c
+ * ---------------------------------------------------------------------------------- */
+void ndis__oid_drain(struct ndis_adapter *a,
+                     NDIS_STATUS refuse); /* refuse new, wait for the rest */
 void ndis__oid_accept(struct ndis_adapter *a);
 void ndis__oid_binding_closing(struct ndis_binding *b); /* wait for what the binding issued */
 /* NDIS's own request, waits. */
-NDIS_STATUS ndis__oid_own(struct ndis_adapter *a, NDIS_REQUEST_TYPE type, NDIS_OID oid, void *buffer,
-                          uint32_t *length);
+NDIS_STATUS ndis__oid_own(struct ndis_adapter *a, NDIS_REQUEST_TYPE type, NDIS_OID oid,
+                          void *buffer, uint32_t *length);
 /* Drops the binding's filter and multicast list and gives the miniport the new union. */
 void ndis__filter_binding_gone(struct ndis_binding *b);
 void ndis__filter_adapter_reset(struct ndis_adapter *a); /* after initialize: zero */
@@ -421,13 +449,14 @@ bool ndis__filter_accepts(const struct ndis_binding *b, const struct ndis_adapte
 bool ndis__oid_answer(struct ndis_adapter *a, struct ndis_binding *b, NDIS_OID_REQUEST *request,
                       NDIS_STATUS *status);
 
-/* ---- event.c, status.c, ifs.c ---------------------------------------------------------------------------- */
+/* ---- event.c, status.c, ifs.c
+ * ---------------------------------------------------------------------------- */
 /* Sends one event to a binding (or to the protocol with NULL binding) and waits for its end. */
-NDIS_STATUS ndis__event_send(struct ndis_protocol *p, struct ndis_binding *b, NET_PNP_EVENT_CODE code,
-                             void *buffer, uint32_t length);
-/* To every binding of an adapter, one after another: those that are being bound are waited for, those
- * that are being unbound are left out. No operation is needed. Returns the first failure. veto: stop at
- * the first failure. */
+NDIS_STATUS ndis__event_send(struct ndis_protocol *p, struct ndis_binding *b,
+                             NET_PNP_EVENT_CODE code, void *buffer, uint32_t length);
+/* To every binding of an adapter, one after another: those that are being bound are waited for,
+ * those that are being unbound are left out. No operation is needed. Returns the first failure.
+ * veto: stop at the first failure. */
 NDIS_STATUS ndis__event_adapter(struct ndis_adapter *a, NET_PNP_EVENT_CODE code, void *buffer,
                                 uint32_t length, bool veto);
 /* A status of NDIS's own, to every binding. <= DISPATCH. */
@@ -436,13 +465,17 @@ void ndis__status_current(struct ndis_adapter *a, NDIS_LINK_STATE *out);
 int ndis__if_register(struct ndis_adapter *a); /* ifindex, LUID (persistent by GUID) */
 void ndis__if_deregister(struct ndis_adapter *a);
 
-/* ---- im.c ---------------------------------------------------------------------------------------------------- */
-/* The PnP half has arrived / gone. started returns after MiniportInitializeEx if a request waits. */
+/* ---- im.c
+ * ----------------------------------------------------------------------------------------------------
+ */
+/* The PnP half has arrived / gone. started returns after MiniportInitializeEx if a request waits.
+ */
 NDIS_STATUS ndis__im_started(struct ndis_adapter *a); /* RESOURCES: could not be tried */
 void ndis__im_forget(struct ndis_adapter *a);
 void ndis__im_driver_gone(struct ndis_mdriver *d);
 
-/* ---- version helpers --------------------------------------------------------------------------------------- */
+/* ---- version helpers
+ * --------------------------------------------------------------------------------------- */
 static inline unsigned ndis__ver(unsigned major, unsigned minor)
 {
     return major * 100 + minor; /* 630 = NDIS 6.30 */

@@ -16,7 +16,7 @@ struct ndis_oid_item;
  */
 struct ndis_oid_plan {
     NDIS_OID_REQUEST below;
-    NDIS_STATUS (*finish)
+    NDIS_STATUS(*finish)
     (struct ndis_oid_item *item, struct ndis_oid_plan *plan, NDIS_STATUS status);
 };
 

@@ -99,7 +99,8 @@ void *plat_dl_sym(void *handle, const char *name);
 void plat_dl_close(void *handle);
 /* (src/plat/dl.c) Whether the file is mapped now, by an open that has not ended or cannot end. */
 bool plat_dl_loaded(const char *path);
-/* Opens a private copy of the bytes: fresh data whatever else is mapped. The name is for messages. */
+/* Opens a private copy of the bytes: fresh data whatever else is mapped. The name is for messages.
+ */
 int plat_dl_open_copy(const void *data, size_t size, const char *name, void **handle, char **why);
 /* A symbol of the program and what it was linked with; *own (may be NULL): it is the program's. */
 const void *plat_dl_find(const char *name, bool *own);

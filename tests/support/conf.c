@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The runner of conf.h. Each test runs in a process of its own, so that a crash or a hang is that
- * test's failure alone; with -v, and for one seed, in this process (debuggers). TAP on stdout, the closing
- * line "N passed, N failed". --results FILE writes "name ids pass|fail" lines for the id table.
+ * test's failure alone; with -v, and for one seed, in this process (debuggers). TAP on stdout, the
+ * closing line "N passed, N failed". --results FILE writes "name ids pass|fail" lines for the id
+ * table.
  */
 #include "conf.h"
 #include <fnmatch.h>
@@ -78,7 +79,8 @@ void log_event(const char *fmt, ...)
     vsnprintf(text, sizeof text, fmt, ap);
     va_end(ap);
     if (run.verbose)
-        fprintf(stderr, "# [%u %s irql %u] %s\n", umn__ctx_self() ? umn__ctx_id(umn__ctx_self()) : 0,
+        fprintf(stderr, "# [%u %s irql %u] %s\n",
+                umn__ctx_self() ? umn__ctx_id(umn__ctx_self()) : 0,
                 umn__ctx_self() ? umn__ctx_name(umn__ctx_self()) : "-", umn__irql(), text);
     if (run.log_count < LOG_MAX)
         run.log[run.log_count++] = strdup(text);
@@ -131,7 +133,7 @@ bool log_in_order(const char *first, ...)
 /* Where a test is, for the parent of a process that has died. */
 static struct progress {
     uint64_t seed, fail_at;
-} *progress;
+} * progress;
 
 /* A hang outweighs whatever check failed before it. */
 static void hung(void)
@@ -179,7 +181,9 @@ static bool run_once(const struct conf_test *t, uint64_t seed, uint64_t fail_at,
     umn__report_reset();
     umn__report_quiet(true);
     world_reset();
-    struct umn_box_config config = {.backend = UMN_BOX_EXPLORE, .seed = seed, .pct = seed % 4 == 3,
+    struct umn_box_config config = {.backend = UMN_BOX_EXPLORE,
+                                    .seed = seed,
+                                    .pct = seed % 4 == 3,
                                     .driver_path = world_driver_path()};
     if (t->flags & CONF_THREADS) {
         config.backend = UMN_BOX_THREADS;
@@ -336,8 +340,8 @@ int main(int argc, char **argv)
     setvbuf(stdout, NULL, _IOLBF, 0);
     bool here = run.verbose || o.one_seed || o.one_fail;
     if (!here) {
-        progress = mmap(NULL, sizeof *progress, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,
-                        -1, 0);
+        progress =
+            mmap(NULL, sizeof *progress, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
         if (progress == MAP_FAILED)
             progress = NULL;
         here = !progress;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The conformance harness: tests register themselves, the runner runs each on the explore back end -
- * plainly, under many schedules (--seeds N), and with every single allocation failing in turn
+ * The conformance harness: tests register themselves, the runner runs each on the explore back end
+ * - plainly, under many schedules (--seeds N), and with every single allocation failing in turn
  * (--sweep). Results name the conformance ids; `./check ids` makes the table of them.
  */
 #ifndef CONF_H
@@ -17,10 +17,11 @@
 /* What a test asks of the runner. */
 #define CONF_NO_SEEDS 1u /* the order of events is what is tested: only the plain schedule */
 #define CONF_NO_SWEEP 2u
-#define CONF_SLOW 4u     /* large scenario: few seeds, sampled sweep */
-#define CONF_THREADS 16u /* on the threads back end, once: neither seeds nor the sweep; the scripted
-                          * drivers of world.h are not for it, nothing of theirs is locked */
-#define CONF_REPORTS 8u  /* reports are expected under any schedule and in the sweep */
+#define CONF_SLOW 4u /* large scenario: few seeds, sampled sweep */
+#define CONF_THREADS                                                                               \
+    16u /* on the threads back end, once: neither seeds nor the sweep; the scripted                \
+         * drivers of world.h are not for it, nothing of theirs is locked */
+#define CONF_REPORTS 8u /* reports are expected under any schedule and in the sweep */
 
 struct conf_test {
     const char *name; /* im_vmp_11_cancel_after_initialize_fails: the id is its first three words */
@@ -85,7 +86,8 @@ void conf_expect(const char *rule);
 /* CHECKs that the expected rule was reported at least `least` times. */
 #define CHECK_REPORTED(rule, least) CHECK((int)umn__report_count_rule(rule) >= (int)(least))
 
-/* ---- the log: what the test drivers saw, in order --------------------------------------------- */
+/* ---- the log: what the test drivers saw, in order ---------------------------------------------
+ */
 void log_event(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 /* Number of entries that start with the prefix. */
 int log_count(const char *prefix);

@@ -31,14 +31,15 @@ struct spy_request {
 };
 struct spy {
     unsigned requests, cancels, deinits, opens, closes, oids, queries, completes;
-    unsigned locked; /* of all watched calls: made with a spin lock held */
-    unsigned failed_inits; /* MiniportInitializeEx in which the armed allocation failed */
+    unsigned locked;                /* of all watched calls: made with a spin lock held */
+    unsigned failed_inits;          /* MiniportInitializeEx in which the armed allocation failed */
     uint32_t unbind_ctx, close_ctx; /* contexts of the last unbind and the last close */
     NDIS_STATUS pended_open;        /* script, not 0: the open pends and ends with this */
     void (*in_pause)(void);         /* before the MUX's MiniportPause / after it */
     void (*after_pause)(NDIS_STATUS);
-    bool no_attributes;             /* MiniportRestart gets a NULL list */
-    void (*on_close)(NDIS_HANDLE binding, void *context); /* after NdisCloseAdapterEx, before the MUX knows */
+    bool no_attributes; /* MiniportRestart gets a NULL list */
+    void (*on_close)(NDIS_HANDLE binding,
+                     void *context); /* after NdisCloseAdapterEx, before the MUX knows */
     void (*before_close)(NDIS_HANDLE binding, void *context);
     struct spy_request request[SPY_MAX];
     NDIS_STATUS fail_open; /* script: NdisOpenAdapterEx returns this and does nothing */

@@ -57,8 +57,7 @@ static void NTAPI ImUnload(PDRIVER_OBJECT driver)
     im->used = false;
 }
 
-static NDIS_STATUS register_edges(struct im_driver *im, PDRIVER_OBJECT driver,
-                                  PUNICODE_STRING path)
+static NDIS_STATUS register_edges(struct im_driver *im, PDRIVER_OBJECT driver, PUNICODE_STRING path)
 {
     NDIS_MINIPORT_DRIVER_CHARACTERISTICS c;
     nic_characteristics(&c);

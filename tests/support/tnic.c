@@ -12,10 +12,18 @@ NDIS_HANDLE nic_driver_handle;
 static NDIS_STATUS register_status;
 
 static const NDIS_OID supported_oids[] = {
-    OID_GEN_CURRENT_PACKET_FILTER, OID_GEN_CURRENT_LOOKAHEAD, OID_802_3_MULTICAST_LIST,
-    OID_GEN_STATISTICS, OID_GEN_RCV_OK, OID_GEN_XMIT_OK, OID_GEN_VENDOR_ID,
-    OID_GEN_VENDOR_DESCRIPTION, OID_GEN_INTERRUPT_MODERATION, OID_GEN_LINK_PARAMETERS,
-    OID_PNP_SET_POWER, OID_PNP_QUERY_POWER,
+    OID_GEN_CURRENT_PACKET_FILTER,
+    OID_GEN_CURRENT_LOOKAHEAD,
+    OID_802_3_MULTICAST_LIST,
+    OID_GEN_STATISTICS,
+    OID_GEN_RCV_OK,
+    OID_GEN_XMIT_OK,
+    OID_GEN_VENDOR_ID,
+    OID_GEN_VENDOR_DESCRIPTION,
+    OID_GEN_INTERRUPT_MODERATION,
+    OID_GEN_LINK_PARAMETERS,
+    OID_PNP_SET_POWER,
+    OID_PNP_QUERY_POWER,
 };
 
 NDIS_STATUS nic_register_status(void)
@@ -48,8 +56,7 @@ static struct nic *nic_new(NDIS_HANDLE handle, NDIS_MINIPORT_INIT_PARAMETERS *in
 static void read_guid(struct nic *n, NDIS_HANDLE handle)
 {
     NDIS_CONFIGURATION_OBJECT object = {
-        .Header = {NDIS_OBJECT_TYPE_CONFIGURATION_OBJECT,
-                   NDIS_CONFIGURATION_OBJECT_REVISION_1,
+        .Header = {NDIS_OBJECT_TYPE_CONFIGURATION_OBJECT, NDIS_CONFIGURATION_OBJECT_REVISION_1,
                    NDIS_SIZEOF_CONFIGURATION_OBJECT_REVISION_1},
         .NdisHandle = handle,
     };
@@ -154,7 +161,9 @@ static NDIS_STATUS NTAPI NicInitialize(NDIS_HANDLE handle, NDIS_HANDLE driver_co
     NET_BUFFER_LIST_POOL_PARAMETERS pool = {
         .Header = {NDIS_OBJECT_TYPE_DEFAULT, NET_BUFFER_LIST_POOL_PARAMETERS_REVISION_1,
                    NDIS_SIZEOF_NET_BUFFER_LIST_POOL_PARAMETERS_REVISION_1},
-        .fAllocateNetBuffer = TRUE, .PoolTag = 'cinT', .DataSize = 2048,
+        .fAllocateNetBuffer = TRUE,
+        .PoolTag = 'cinT',
+        .DataSize = 2048,
     };
     n->pool = NdisAllocateNetBufferListPool(handle, &pool);
     NDIS_STATUS status = n->pool ? set_attributes(n) : NDIS_STATUS_RESOURCES;
@@ -391,7 +400,9 @@ void nic_status(struct nic *n, NDIS_STATUS code, void *buffer, uint32_t size)
     NDIS_STATUS_INDICATION s = {
         .Header = {NDIS_OBJECT_TYPE_STATUS_INDICATION, NDIS_STATUS_INDICATION_REVISION_1,
                    NDIS_SIZEOF_STATUS_INDICATION_REVISION_1},
-        .SourceHandle = n->handle, .StatusCode = code, .StatusBuffer = buffer,
+        .SourceHandle = n->handle,
+        .StatusCode = code,
+        .StatusBuffer = buffer,
         .StatusBufferSize = size,
     };
     NdisMIndicateStatusEx(n->handle, &s);

@@ -54,8 +54,12 @@ static NDIS_STATUS open_adapter(struct bnd *b, PNDIS_BIND_PARAMETERS params, NDI
     NDIS_OPEN_PARAMETERS o = {
         .Header = {NDIS_OBJECT_TYPE_OPEN_PARAMETERS, NDIS_OPEN_PARAMETERS_REVISION_1,
                    NDIS_SIZEOF_OPEN_PARAMETERS_REVISION_1},
-        .AdapterName = params->AdapterName, .MediumArray = media, .MediumArraySize = 1,
-        .SelectedMediumIndex = &b->medium_index, .FrameTypeArray = types, .FrameTypeArraySize = 1,
+        .AdapterName = params->AdapterName,
+        .MediumArray = media,
+        .MediumArraySize = 1,
+        .SelectedMediumIndex = &b->medium_index,
+        .FrameTypeArray = types,
+        .FrameTypeArraySize = 1,
     };
     if (proto_script.open_name) {
         RtlInitUnicodeString(&other, proto_script.open_name);
@@ -78,7 +82,10 @@ static NDIS_STATUS bind_opened(struct bnd *b)
     NET_BUFFER_LIST_POOL_PARAMETERS pool = {
         .Header = {NDIS_OBJECT_TYPE_DEFAULT, NET_BUFFER_LIST_POOL_PARAMETERS_REVISION_1,
                    NDIS_SIZEOF_NET_BUFFER_LIST_POOL_PARAMETERS_REVISION_1},
-        .fAllocateNetBuffer = TRUE, .PoolTag = 'orpT', .DataSize = 2048, .ContextSize = 64,
+        .fAllocateNetBuffer = TRUE,
+        .PoolTag = 'orpT',
+        .DataSize = 2048,
+        .ContextSize = 64,
     };
     b->pool = NdisAllocateNetBufferListPool(b->handle, &pool);
     if (!b->pool)
@@ -287,9 +294,9 @@ static void NTAPI ProtoReceive(NDIS_HANDLE context, PNET_BUFFER_LIST nbls, NDIS_
         world_append(&b->held_rx, &b->held_rx_tail, nbls);
         return;
     }
-    NdisReturnNetBufferLists(b->handle, nbls,
-                             flags & NDIS_RECEIVE_FLAGS_DISPATCH_LEVEL
-                                 ? NDIS_RETURN_FLAGS_DISPATCH_LEVEL : 0);
+    NdisReturnNetBufferLists(
+        b->handle, nbls,
+        flags & NDIS_RECEIVE_FLAGS_DISPATCH_LEVEL ? NDIS_RETURN_FLAGS_DISPATCH_LEVEL : 0);
 }
 
 void proto_return(struct bnd *b)
@@ -428,7 +435,8 @@ void proto_register(struct proto *p, const char *service, PDRIVER_OBJECT driver)
         .Header = {NDIS_OBJECT_TYPE_PROTOCOL_DRIVER_CHARACTERISTICS,
                    NDIS_PROTOCOL_DRIVER_CHARACTERISTICS_REVISION_2,
                    NDIS_SIZEOF_PROTOCOL_DRIVER_CHARACTERISTICS_REVISION_2},
-        .MajorNdisVersion = 6, .MinorNdisVersion = (UCHAR)proto_script.minor,
+        .MajorNdisVersion = 6,
+        .MinorNdisVersion = (UCHAR)proto_script.minor,
     };
     if (proto_script.minor == 0) {
         c.Header.Revision = NDIS_PROTOCOL_DRIVER_CHARACTERISTICS_REVISION_1;

@@ -170,7 +170,8 @@ void world_bind(const char *protocol, const char *guid)
 
 void world_vm_device(const char *name, char *instance_id, char *guid)
 {
-    struct umn_device_desc desc = {.service = name, .hardware_id = "root\\umn_test_vm",
+    struct umn_device_desc desc = {.service = name,
+                                   .hardware_id = "root\\umn_test_vm",
                                    .description = "Test virtual miniport"};
     int e = umn__pnp_create_device(&desc, instance_id, guid);
     if (e)
@@ -179,8 +180,8 @@ void world_vm_device(const char *name, char *instance_id, char *guid)
 
 void world_vm(unsigned lower, const char *upper, int vlan, char *instance_id, char *guid)
 {
-    struct umn_vm_desc desc = {.service = "mux", .lower_guid = made[lower].guid, .vlan = vlan,
-                               .upper = upper};
+    struct umn_vm_desc desc = {
+        .service = "mux", .lower_guid = made[lower].guid, .vlan = vlan, .upper = upper};
     int e = umn__netcfg_add_vm(&desc, instance_id, guid);
     if (e)
         conf_fail(__FILE__, __LINE__, "vm: %s", umn_last_error());

@@ -10,7 +10,7 @@ void nic_characteristics(NDIS_MINIPORT_DRIVER_CHARACTERISTICS *c);
 /* Fills and registers protos[] entry `p` for `service`; sets p->register_status. */
 void proto_register(struct proto *p, const char *service, PDRIVER_OBJECT driver);
 struct proto *proto_find(const char *service); /* existing or new entry, NULL when full */
-extern unsigned nic_high_water; /* entries of nics[] ever used since world_reset */
+extern unsigned nic_high_water;                /* entries of nics[] ever used since world_reset */
 void im_world_reset(void);
 
 /* NBLs with one NB that holds a copy of a frame in pool data; SourceHandle unset. */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The stack of the MUX's tests: virtual miniports of the real MUX over a scripted NIC, tproto0 on each. */
+/* The stack of the MUX's tests: virtual miniports of the real MUX over a scripted NIC, tproto0 on
+ * each. */
 #ifndef MUX_STACK_H
 #define MUX_STACK_H
 
@@ -32,8 +33,10 @@ static inline struct nic *stack_of(unsigned count, const int *vlan, const char *
     if (!conf_failed())
         world_bind("mux", world_nic_guid(0));
     for (unsigned i = 0; i < count && !conf_failed(); i++) {
-        struct umn_vm_desc d = {.service = "mux", .lower_guid = world_nic_guid(0),
-                                .vlan = vlan ? vlan[i] : 0, .mode = mode ? mode[i] : NULL,
+        struct umn_vm_desc d = {.service = "mux",
+                                .lower_guid = world_nic_guid(0),
+                                .vlan = vlan ? vlan[i] : 0,
+                                .mode = mode ? mode[i] : NULL,
                                 .upper = "tproto0"};
         if (umn__netcfg_add_vm(&d, vm[i].id, vm[i].guid)) {
             conf_fail(__FILE__, __LINE__, "vm: %s", umn_last_error());

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The real MUX driver between scripted test drivers, on the explore back end: traffic, modes, VLANs, filters, pauses, power,
- * requests. Written for the conformance harness (tests/support/conf.h): --seeds N, --sweep, --filter.
+ * The real MUX driver between scripted test drivers, on the explore back end: traffic, modes,
+ * VLANs, filters, pauses, power, requests. Written for the conformance harness
+ * (tests/support/conf.h): --seeds N, --sweep, --filter.
  */
 #include "mux_stack.h"
 
@@ -138,26 +139,31 @@ CONF(mux_filter_below_follows_the_virtual_miniports, NULL, 0)
     CHECK(n->packet_filter & NDIS_PACKET_TYPE_PROMISCUOUS);
     ULONG none = 0, directed = NDIS_PACKET_TYPE_DIRECTED;
     CHECK_EQ(proto_oid(vm[0].b, NdisRequestSetInformation, OID_GEN_CURRENT_PACKET_FILTER, &none, 4,
-                       NULL), NDIS_STATUS_SUCCESS);
-    CHECK_EQ(proto_oid(vm[1].b, NdisRequestSetInformation, OID_GEN_CURRENT_PACKET_FILTER,
-                       &directed, 4, NULL), NDIS_STATUS_SUCCESS);
+                       NULL),
+             NDIS_STATUS_SUCCESS);
+    CHECK_EQ(proto_oid(vm[1].b, NdisRequestSetInformation, OID_GEN_CURRENT_PACKET_FILTER, &directed,
+                       4, NULL),
+             NDIS_STATUS_SUCCESS);
     CHECK_EQ(n->packet_filter, NDIS_PACKET_TYPE_PROMISCUOUS | NDIS_PACKET_TYPE_DIRECTED);
     CHECK(wire_to(n, mac_broadcast, mac_other, 1));
     settle(1);
     CHECK_EQ(vm[0].b->received + vm[1].b->received, 0);
     uint8_t group[12] = {1, 0, 0x5e, 0, 0, 1, 1, 0, 0x5e, 0, 0, 2};
     ULONG multicast = NDIS_PACKET_TYPE_MULTICAST;
-    CHECK_EQ(proto_oid(vm[0].b, NdisRequestSetInformation, OID_802_3_MULTICAST_LIST, group, 12,
-                       NULL), NDIS_STATUS_SUCCESS);
+    CHECK_EQ(
+        proto_oid(vm[0].b, NdisRequestSetInformation, OID_802_3_MULTICAST_LIST, group, 12, NULL),
+        NDIS_STATUS_SUCCESS);
     CHECK_EQ(proto_oid(vm[0].b, NdisRequestSetInformation, OID_GEN_CURRENT_PACKET_FILTER,
-                       &multicast, 4, NULL), NDIS_STATUS_SUCCESS);
+                       &multicast, 4, NULL),
+             NDIS_STATUS_SUCCESS);
     CHECK_EQ(n->multicast_count, 2);
     CHECK(wire_to(n, group + 6, mac_other, 1));
     settle(1);
     CHECK_EQ(vm[0].b->received, 1);
     CHECK_EQ(vm[1].b->received, 0);
     CHECK_EQ(proto_oid(vm[0].b, NdisRequestSetInformation, OID_GEN_CURRENT_PACKET_FILTER, &none, 4,
-                       NULL), NDIS_STATUS_SUCCESS);
+                       NULL),
+             NDIS_STATUS_SUCCESS);
     CHECK_EQ(umn__netcfg_remove_vm(vm[1].id), 0);
     settle(10);
     CHECK_EQ(n->packet_filter, 0);
@@ -215,8 +221,9 @@ CONF(mux_promiscuous_sees_everything_alone, NULL, 0)
     struct nic *n = stack_of(2, NULL, NULL);
     CHECK(n != NULL);
     ULONG all = NDIS_PACKET_TYPE_PROMISCUOUS;
-    CHECK_EQ(proto_oid(vm[0].b, NdisRequestSetInformation, OID_GEN_CURRENT_PACKET_FILTER, &all, 4,
-                       NULL), NDIS_STATUS_SUCCESS);
+    CHECK_EQ(
+        proto_oid(vm[0].b, NdisRequestSetInformation, OID_GEN_CURRENT_PACKET_FILTER, &all, 4, NULL),
+        NDIS_STATUS_SUCCESS);
     CHECK(wire_to(n, mac_other, mac_other, 1));
     CHECK(wire_to(n, vm[1].mac, mac_other, 1));
     settle(1);

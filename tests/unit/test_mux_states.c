@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The real MUX driver: resets, power, offloads and tags between siblings, promised statuses, settings and lists that cannot be
- * trusted. Written for the conformance harness, as test_mux.c.
+ * The real MUX driver: resets, power, offloads and tags between siblings, promised statuses,
+ * settings and lists that cannot be trusted. Written for the conformance harness, as test_mux.c.
  */
 #include "mux_stack.h"
 #include "ndis/internal.h"
@@ -18,7 +18,8 @@ static struct ndis_binding *mux_binding(void)
     return NULL;
 }
 
-/* ---- resets ------------------------------------------------------------------------------------ */
+/* ---- resets ------------------------------------------------------------------------------------
+ */
 static struct nic *reset_nic;
 
 static NDIS_STATUS NTAPI pended_reset(NDIS_HANDLE context, PBOOLEAN addressing)
@@ -114,7 +115,8 @@ CONF(mux_cancel_takes_held_sends_with_that_id, NULL, 0)
     CHECK_EQ(vm[1].b->last_send_status, NDIS_STATUS_SUCCESS);
 }
 
-/* ---- power ------------------------------------------------------------------------------------- */
+/* ---- power -------------------------------------------------------------------------------------
+ */
 static NDIS_STATUS lower_power(NDIS_DEVICE_POWER_STATE state)
 {
     struct ndis_binding *b = mux_binding();
@@ -210,7 +212,8 @@ CONF(mux_veto_of_a_removal_goes_down, NULL, 0)
              NDIS_STATUS_SUCCESS);
 }
 
-/* ---- offloads and tags ---------------------------------------------------------------------------- */
+/* ---- offloads and tags
+ * ---------------------------------------------------------------------------- */
 static struct {
     void *checksum, *rsc, *tag;
     uint8_t head[64];
@@ -229,7 +232,8 @@ static void look(struct bnd *b, NET_BUFFER_LIST *nbl, uint32_t flags)
     }
 }
 
-/* A TCP segment of 54 + payload bytes with an IP header that says length 0, as LSO version 2 has it. */
+/* A TCP segment of 54 + payload bytes with an IP header that says length 0, as LSO version 2 has
+ * it. */
 static bool send_large(unsigned from, const uint8_t *to, unsigned payload, unsigned mss)
 {
     uint8_t f[2048] = {0};
@@ -301,7 +305,8 @@ CONF(mux_tags_as_information, NULL, 0)
     CHECK(n->last_8021q == NULL);
 }
 
-/* ---- requests that promise a status ------------------------------------------------------------------ */
+/* ---- requests that promise a status
+ * ------------------------------------------------------------------ */
 
 static void *promised_id;
 
@@ -335,15 +340,18 @@ CONF(mux_promised_status_finds_its_originator, NULL, 0)
     proto_script.on_status = on_indicated;
     memset(&indicated, 0, sizeof indicated);
     uint32_t x = 0;
-    CHECK_EQ(proto_oid_async(vm[1].b, NdisRequestQueryInformation, 0xFF222222, &x, 4, &indicated,
-                             0), NDIS_STATUS_PENDING);
+    CHECK_EQ(
+        proto_oid_async(vm[1].b, NdisRequestQueryInformation, 0xFF222222, &x, 4, &indicated, 0),
+        NDIS_STATUS_PENDING);
     settle(5);
     CHECK_EQ(vm[1].b->last_oid_status, NDIS_STATUS_INDICATION_REQUIRED);
     CHECK(promised_id != &indicated);
     NDIS_STATUS_INDICATION s = {
         .Header = {NDIS_OBJECT_TYPE_STATUS_INDICATION, NDIS_STATUS_INDICATION_REVISION_1,
                    NDIS_SIZEOF_STATUS_INDICATION_REVISION_1},
-        .SourceHandle = n->handle, .StatusCode = (NDIS_STATUS)0x40012345, .RequestId = promised_id,
+        .SourceHandle = n->handle,
+        .StatusCode = (NDIS_STATUS)0x40012345,
+        .RequestId = promised_id,
     };
     NdisMIndicateStatusEx(n->handle, &s);
     settle(5);
@@ -358,14 +366,15 @@ CONF(mux_serves_every_oid_that_it_lists, NULL, 0)
     NDIS_OID list[128];
     uint32_t length = 0;
     CHECK_EQ(proto_oid(vm[0].b, NdisRequestQueryInformation, OID_GEN_SUPPORTED_LIST, list,
-                       sizeof list, &length), NDIS_STATUS_SUCCESS);
+                       sizeof list, &length),
+             NDIS_STATUS_SUCCESS);
     CHECK(length >= 20 * sizeof *list);
     for (unsigned i = 0; i < length / sizeof *list; i++) {
         uint8_t buffer[512];
         if (list[i] == OID_PNP_SET_POWER || list[i] == OID_802_3_MULTICAST_LIST)
             continue;
-        NDIS_STATUS status = proto_oid(vm[0].b, NdisRequestQueryInformation, list[i], buffer,
-                                       sizeof buffer, NULL);
+        NDIS_STATUS status =
+            proto_oid(vm[0].b, NdisRequestQueryInformation, list[i], buffer, sizeof buffer, NULL);
         if (status != NDIS_STATUS_SUCCESS)
             conf_fail(__FILE__, __LINE__, "query of %08x: %08x", list[i], (unsigned)status);
         uint8_t one;
@@ -396,15 +405,20 @@ CONF(mux_refuses_bad_sets, NULL, 0)
     number = 1 << 20;
     CHECK(proto_oid(b, NdisRequestSetInformation, OID_GEN_CURRENT_LOOKAHEAD, &number, 4, NULL) !=
           NDIS_STATUS_SUCCESS);
-    CHECK_EQ(proto_oid(b, NdisRequestSetInformation, OID_GEN_RECEIVE_SCALE_PARAMETERS, bytes, 64,
-                       NULL), NDIS_STATUS_NOT_SUPPORTED);
+    CHECK_EQ(
+        proto_oid(b, NdisRequestSetInformation, OID_GEN_RECEIVE_SCALE_PARAMETERS, bytes, 64, NULL),
+        NDIS_STATUS_NOT_SUPPORTED);
 }
 
-/* ---- what the registry says ------------------------------------------------------------------------------ */
+/* ---- what the registry says
+ * ------------------------------------------------------------------------------ */
 static bool add_with(unsigned i, const struct umn_setting *settings, size_t count)
 {
-    struct umn_vm_desc d = {.service = "mux", .lower_guid = world_nic_guid(0), .upper = "tproto0",
-                            .settings = settings, .count = count};
+    struct umn_vm_desc d = {.service = "mux",
+                            .lower_guid = world_nic_guid(0),
+                            .upper = "tproto0",
+                            .settings = settings,
+                            .count = count};
     return umn__netcfg_add_vm(&d, vm[i].id, vm[i].guid) == 0;
 }
 
