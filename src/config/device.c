@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The device tree: one record for each device that the PnP manager has met, and the right to
- * operate on it. `Devices.lock` (leaf) guards links, references, owners, waiters and the texts of
- * UmhExplain; everything else of a record belongs to the context that has acquired it. Operations
- * on one device are serial, on different devices they run side by side. PASSIVE_LEVEL, but for
- * hold.
+ * operate on it. `Devices.lock` (leaf) guards links, references, owners, workers, waiters, states
+ * and the texts of UmhExplain; everything else of a record belongs to the context that has acquired
+ * it. Operations on one device are serial, on different devices they run side by side.
+ * PASSIVE_LEVEL, but for hold.
  */
 #include "config/internal.h"
 
@@ -221,7 +221,7 @@ struct cfg_device *cfg__device_topmost(void)
     for (struct umn_list *at = Devices.all.prev; at != &Devices.all; at = at->prev) {
         struct cfg_device *d = umn_container_of(at, struct cfg_device, link);
 
-        if (!d->node.pdo && !d->owner)
+        if (!d->owner && !d->node.pdo) /* in this order: the PDO is its owner's */
             continue;
         if (!best || (d->is_virtual && !best->is_virtual))
             best = d;
@@ -242,11 +242,28 @@ bool cfg__device_of_service(const char *service)
     umn_list_for_each (at, &Devices.all) {
         struct cfg_device *d = umn_container_of(at, struct cfg_device, link);
 
-        if ((d->node.pdo || d->owner) && umn__stricmp(d->service, service) == 0)
+        if ((d->owner || d->node.pdo) && umn__stricmp(d->service, service) == 0)
             found = true;
     }
     umn__unlock(&Devices.lock);
     return found;
+}
+
+void cfg__device_worker(struct cfg_device *d, struct umn_ctx *worker)
+{
+    umn__lock(&Devices.lock);
+    d->worker = worker;
+    if (worker)
+        d->explain[0] = 0;
+    umn__unlock(&Devices.lock);
+}
+
+void cfg__device_set_state(struct cfg_device *d, enum cfg_state state, NTSTATUS problem)
+{
+    umn__lock(&Devices.lock);
+    d->state = state;
+    d->problem = problem;
+    umn__unlock(&Devices.lock);
 }
 
 bool cfg__device_peek(const char *id, struct umn_device_info *info, char explain[256])

@@ -105,6 +105,9 @@ void cfg__device_release(struct cfg_device *d);
 void cfg__device_forget(struct cfg_device *d);
 /* A referenced device with a stack: the newest virtual one, else the newest; NULL: none left. */
 struct cfg_device *cfg__device_topmost(void);
+/* Owner only: the thread whose UmhExplain is about the device (NULL: none any more); its state. */
+void cfg__device_worker(struct cfg_device *d, struct umn_ctx *worker);
+void cfg__device_set_state(struct cfg_device *d, enum cfg_state state, NTSTATUS problem);
 /* State without a reference, for show. False: never met. */
 bool cfg__device_peek(const char *instance_id, struct umn_device_info *info, char explain[256]);
 bool cfg__device_started(const char *instance_id);

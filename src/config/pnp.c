@@ -47,8 +47,7 @@ bool cfg__pnp_running(void)
 
 static void set_state(struct cfg_device *d, enum cfg_state state, NTSTATUS problem)
 {
-    d->state = state;
-    d->problem = problem;
+    cfg__device_set_state(d, state, problem);
     d->stopped_irp = state == CFG_STOPPED && d->node.pdo;
     assert(!d->node.pdo == (state != CFG_STARTED && !d->stopped_irp));
     assert((problem != 0) == (state == CFG_FAILED));
@@ -206,12 +205,11 @@ static void operation_thread(void *arg)
 {
     struct operation *op = arg;
 
-    op->d->worker = umn__ctx_self();
-    op->d->explain[0] = 0;
+    cfg__device_worker(op->d, umn__ctx_self());
     umn__refusal_clear();
     op->error = op->run(op);
     snprintf(op->refusal, sizeof op->refusal, "%s", umn__refusal());
-    op->d->worker = NULL;
+    cfg__device_worker(op->d, NULL);
 }
 
 /* The device is acquired. A refusal made in the thread becomes the caller's. `must`: it cannot be

@@ -4,6 +4,7 @@
  * ndis.lock and shown without it, while a reference keeps the adapter's strings.
  */
 #include "ndis/control.h"
+#include "ndis/data.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -28,9 +29,9 @@ static unsigned fill_bindings(const struct ndis_adapter *a, struct umn_binding_i
             out[n] = (struct umn_binding_info){
                 .protocol = b->protocol->service,
                 .state = ndis__binding_state_name(b->state),
-                .packet_filter = b->packet_filter,
-                .sends_out = (uint64_t)b->tx_out.count,
-                .receives_out = (uint64_t)b->rx_out.count,
+                .packet_filter = ndis__peek(b->packet_filter),
+                .sends_out = (uint64_t)ndis__peek(b->tx_out.count),
+                .receives_out = (uint64_t)ndis__peek(b->rx_out.count),
             };
         n++;
     }
@@ -76,7 +77,7 @@ static void fill(const struct ndis_adapter *a, struct view *v)
         .luid = a->luid.Value,
         .link_up =
             a->attr.have_general && a->link_state.MediaConnectState == MediaConnectStateConnected,
-        .packet_filter = a->filter_set,
+        .packet_filter = ndis__peek(a->filter_set),
         .binding = v->bindings,
     };
     if (a->attr.have_general) {
