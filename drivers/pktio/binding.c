@@ -81,7 +81,6 @@ static NDIS_STATUS Open(PKTIO_ADAPTER *Binding, NDIS_HANDLE BindContext,
 NDIS_STATUS NTAPI PktioBind(NDIS_HANDLE DriverContext, NDIS_HANDLE BindContext,
                             NDIS_BIND_PARAMETERS *Parameters)
 {
-    const SIZE_T Lines = (sizeof(PKTIO_ADAPTER) + 63) & ~(SIZE_T)63;
     PKTIO_ADAPTER *Binding;
     NDIS_STATUS Status;
     SIZE_T Size;
@@ -90,13 +89,12 @@ NDIS_STATUS NTAPI PktioBind(NDIS_HANDLE DriverContext, NDIS_HANDLE BindContext,
 
     if (Parameters->MediaType != NdisMedium802_3)
         return NDIS_STATUS_UNSUPPORTED_MEDIA;
-    Size = Lines + Pktio.Processors * sizeof(PKTIO_RECEIVED);
+    Size = PKTIO_LINES(sizeof(PKTIO_ADAPTER)) + Pktio.Processors * sizeof(PKTIO_RECEIVED);
     Binding = ExAllocatePoolWithTag(NonPagedPoolNxCacheAligned,
                                     Size + Parameters->AdapterName->Length, PKTIO_TAG);
     if (!Binding)
         return NDIS_STATUS_RESOURCES;
     RtlZeroMemory(Binding, Size);
-    Binding->Received = (PKTIO_RECEIVED *)((UCHAR *)Binding + Lines);
     Binding->Name.Buffer = (WCHAR *)((UCHAR *)Binding + Size);
     Binding->Name.Length = Binding->Name.MaximumLength = Parameters->AdapterName->Length;
     RtlCopyMemory(Binding->Name.Buffer, Parameters->AdapterName->Buffer, Binding->Name.Length);

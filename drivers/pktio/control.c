@@ -46,15 +46,15 @@ static ULONG List(PKTIO_BINDING *Out, ULONG Room)
     return Count * (ULONG)sizeof(*Out);
 }
 
-static void Sum(const PKTIO_ADAPTER *Binding, PKTIO_RECEIVED *Now)
+static void Sum(PKTIO_ADAPTER *Binding, PKTIO_RECEIVED *Now)
 {
     RtlZeroMemory(Now, sizeof(*Now));
     for (ULONG I = 0; I < Pktio.Processors; I++)
     {
-        Now->Frames += ReadNoFence64(&Binding->Received[I].Frames);
-        Now->Octets += ReadNoFence64(&Binding->Received[I].Octets);
-        Now->Indications += ReadNoFence64(&Binding->Received[I].Indications);
-        Now->LowResources += ReadNoFence64(&Binding->Received[I].LowResources);
+        Now->Frames += ReadNoFence64(&PKTIO_RECEIVED_OF(Binding)[I].Frames);
+        Now->Octets += ReadNoFence64(&PKTIO_RECEIVED_OF(Binding)[I].Octets);
+        Now->Indications += ReadNoFence64(&PKTIO_RECEIVED_OF(Binding)[I].Indications);
+        Now->LowResources += ReadNoFence64(&PKTIO_RECEIVED_OF(Binding)[I].LowResources);
     }
 }
 

@@ -62,7 +62,7 @@ void NTAPI PktioReceive(NDIS_HANDLE BindingContext, NET_BUFFER_LIST *Chain, NDIS
     }
     if (!Dispatch)
         KeRaiseIrql(DISPATCH_LEVEL, &Old);
-    Received = &Binding->Received[KeGetCurrentProcessorIndex()];
+    Received = &PKTIO_RECEIVED_OF(Binding)[KeGetCurrentProcessorIndex()];
     Count64(&Received->Frames, Frames);
     Count64(&Received->Octets, Octets);
     Count64(&Received->Indications, 1);

@@ -38,7 +38,6 @@ typedef struct _PKTIO_RECEIVED
 typedef struct _PKTIO_ADAPTER
 {
     NDIS_HANDLE Handle;
-    PKTIO_RECEIVED *Received; /* [Pktio.Processors], behind this structure */
     BOOLEAN KeepLast;
 
     LIST_ENTRY Link;     /* Pktio.Lock */
@@ -63,6 +62,11 @@ typedef struct _PKTIO_ADAPTER
     LONG References;
     KEVENT Unreferenced;
 } PKTIO_ADAPTER;
+
+/* [Pktio.Processors], behind the binding: no pointer has to come first. */
+#define PKTIO_LINES(Size) (((Size) + 63) & ~(SIZE_T)63)
+#define PKTIO_RECEIVED_OF(Binding)                                                                 \
+    ((PKTIO_RECEIVED *)((UCHAR *)(Binding) + PKTIO_LINES(sizeof(PKTIO_ADAPTER))))
 
 typedef struct _PKTIO_GLOBALS
 {

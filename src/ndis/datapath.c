@@ -78,6 +78,7 @@ NDIS_STATUS ndis__dp_adapter_run(struct ndis_adapter *a)
     a->running = running;
     a->running_count = i;
     a->only = i == 1 ? running[0] : NULL;
+    a->only_context = i == 1 ? running[0]->context : NULL;
     ndis__gate_open(&a->rx_gate);
     return NDIS_STATUS_SUCCESS;
 }
@@ -90,4 +91,5 @@ void ndis__dp_adapter_stop(struct ndis_adapter *a)
     a->running = NULL;
     a->running_count = 0;
     a->only = NULL;
+    a->only_context = NULL;
 }

@@ -16,6 +16,15 @@
 static struct umn_mutex waiters;
 struct ndis_cpu ndis__cpu[64];
 
+/* Who closes a gate now: few at any time, so the gate itself, which every receive reads, has no
+ * room for them. On the closers' stacks; under `waiters`, but for the look whether there are any.
+ */
+static struct closer {
+    struct closer *next;
+    const struct ndis_gate *gate;
+    struct umn_ctx *ctx;
+} * closers;
+
 static void set_waiter(struct umn_ctx **waiter, struct umn_ctx *ctx)
 {
     umn__lock(&waiters);
@@ -72,12 +81,18 @@ void NTAPI ndis__gate_leave_shared(struct ndis_gate *g)
 {
     __atomic_fetch_sub(&g->inside, 1, __ATOMIC_SEQ_CST);
     if (__builtin_expect(!__atomic_load_n(&g->open, __ATOMIC_SEQ_CST), 0))
-        wake(&g->waiter);
+        ndis__gate_wake(g);
 }
 
 void NTAPI ndis__gate_wake(struct ndis_gate *g)
 {
-    wake(&g->waiter);
+    if (!__atomic_load_n(&closers, __ATOMIC_SEQ_CST))
+        return;
+    umn__lock(&waiters);
+    for (struct closer *c = closers; c; c = c->next)
+        if (c->gate == g)
+            umn__unpark(c->ctx);
+    umn__unlock(&waiters);
 }
 
 void ndis__gate_open(struct ndis_gate *g)
@@ -92,17 +107,27 @@ void ndis__gate_shut(struct ndis_gate *g)
 
 void ndis__gate_close(struct ndis_gate *g)
 {
+    struct closer c = {.gate = g, .ctx = umn__ctx_self()}, **p;
+
     ndis__gate_shut(g);
-    set_waiter(&g->waiter, umn__ctx_self());
+    umn__lock(&waiters);
+    c.next = closers;
+    __atomic_store_n(&closers, &c, __ATOMIC_SEQ_CST);
+    umn__unlock(&waiters);
     umn__fence_heavy(); /* pairs with enter and leave */
     while (!gate_empty(g))
         umn__park(UMN_FOREVER, "calls inside a closing gate", g);
-    set_waiter(&g->waiter, NULL);
+    umn__lock(&waiters);
+    for (p = &closers; *p != &c; p = &(*p)->next)
+        ;
+    __atomic_store_n(p, c.next, __ATOMIC_SEQ_CST);
+    umn__unlock(&waiters);
 }
 
 void ndis__dp_start(void)
 {
     memset(ndis__cpu, 0, sizeof ndis__cpu);
+    closers = NULL;
 }
 
 /* ---- outstanding

@@ -80,7 +80,6 @@ enum ndis_kind ndis__kind(NDIS_HANDLE handle); /* DEAD for NULL; checked against
 struct ndis_gate {
     uint32_t open;
     uint32_t inside; /* calls that have no place in struct ndis_cpu: from below DISPATCH_LEVEL */
-    struct umn_ctx *waiter;
 };
 
 /* What runs on a vCPU at DISPATCH_LEVEL. `call` is written there only and read by closers. */
@@ -273,6 +272,7 @@ struct ndis_attributes {
 struct ndis_adapter {
     struct ndis_object obj;
     struct ndis_gate rx_gate;  /* open from restart begun until pause begun */
+    NDIS_HANDLE only_context; /* of `only`: its line is called into the cache beforehand */
     struct ndis_binding *only; /* running[0] if running_count is 1, else NULL */
     uint64_t mac;              /* current address, first byte lowest; filter.c */
     uint32_t filter_set;       /* what the miniport was last given */

@@ -32,8 +32,9 @@ static NDIS_COLD void NTAPI out_of_order(struct ndis_cpu *cpu, struct ndis_deliv
         *p = d->outer;
 }
 
-void NTAPI ndis__to_protocol(struct ndis_binding *b, NET_BUFFER_LIST *chain, ULONG port,
-                             ULONG count, ULONG flags)
+/* context: b's, given apart so that its use does not wait for b's cache line. */
+static void NTAPI to_protocol(struct ndis_binding *b, NDIS_HANDLE context, NET_BUFFER_LIST *chain,
+                              ULONG port, ULONG count, ULONG flags)
 {
     struct ndis_delivery d = {.binding = b};
     struct ndis_cpu *cpu;
@@ -44,14 +45,14 @@ void NTAPI ndis__to_protocol(struct ndis_binding *b, NET_BUFFER_LIST *chain, ULO
             ndis__out_add(&b->adapter->rx_out, count);
         }
         ndis__point(UMN_OP_CALLBACK, b);
-        b->protocol->chars.ReceiveNetBufferListsHandler(b->context, chain, port, count, flags);
+        b->protocol->chars.ReceiveNetBufferListsHandler(context, chain, port, count, flags);
         return;
     }
     cpu = &ndis__cpu[umn__cpu_quick()];
     d.outer = cpu->delivery;
     cpu->delivery = &d;
     ndis__point(UMN_OP_CALLBACK, b);
-    b->protocol->chars.ReceiveNetBufferListsHandler(b->context, chain, port, count, flags);
+    b->protocol->chars.ReceiveNetBufferListsHandler(context, chain, port, count, flags);
     if (likely(cpu->delivery == &d))
         cpu->delivery = d.outer;
     else
@@ -60,6 +61,12 @@ void NTAPI ndis__to_protocol(struct ndis_binding *b, NET_BUFFER_LIST *chain, ULO
         ndis__out_add(&b->rx_out, (int64_t)count - d.returned);
         ndis__out_add(&b->adapter->rx_out, (int64_t)count - d.returned);
     }
+}
+
+void NTAPI ndis__to_protocol(struct ndis_binding *b, NET_BUFFER_LIST *chain, ULONG port,
+                             ULONG count, ULONG flags)
+{
+    to_protocol(b, b->context, chain, port, count, flags);
 }
 
 /* Back to the miniport, uncounted. A chain that was only lent needs no call. */
@@ -129,7 +136,7 @@ static void NTAPI lend_runs(struct ndis_binding *b, NET_BUFFER_LIST *chain, ULON
         }
         if (last) {
             last->Next = NULL;
-            ndis__to_protocol(b, first, port, n, flags);
+            to_protocol(b, b->context, first, port, n, flags);
             last->Next = chain;
         }
         if (chain) /* the one that ended the run */
@@ -180,7 +187,7 @@ static void NTAPI deliver_one(struct ndis_binding *b, NET_BUFFER_LIST *chain, UL
         }
     }
     if (n)
-        ndis__to_protocol(b, chain, port, n, flags);
+        to_protocol(b, a->only_context, chain, port, n, flags);
     if (unlikely(rejected != NULL))
         give_back(a, rejected, flags);
 }
@@ -217,8 +224,8 @@ static void queue_flush(struct delivery *d, unsigned i)
     q->last = &q->first;
     q->count = 0;
     if (n)
-        ndis__to_protocol(d->a->running[i], first, d->port, n,
-                          d->flags & ~NDIS_RECEIVE_FLAGS_PERFECT_FILTERED);
+        to_protocol(d->a->running[i], d->a->running[i]->context, first, d->port, n,
+                    d->flags & ~NDIS_RECEIVE_FLAGS_PERFECT_FILTERED);
 }
 
 /* Without memory for a clone the binding only borrows the frame, after what it has coming before.
@@ -229,9 +236,8 @@ static NDIS_COLD void lend(struct delivery *d, unsigned i, NET_BUFFER_LIST *nbl)
 
     queue_flush(d, i);
     nbl->Next = NULL;
-    ndis__to_protocol(d->a->running[i], nbl, d->port, 1,
-                      (d->flags & ~NDIS_RECEIVE_FLAGS_PERFECT_FILTERED) |
-                          NDIS_RECEIVE_FLAGS_RESOURCES);
+    to_protocol(d->a->running[i], d->a->running[i]->context, nbl, d->port, 1,
+                (d->flags & ~NDIS_RECEIVE_FLAGS_PERFECT_FILTERED) | NDIS_RECEIVE_FLAGS_RESOURCES);
     nbl->Next = next;
 }
 
@@ -391,6 +397,7 @@ void NTAPI NdisMIndicateReceiveNetBufferLists(NDIS_HANDLE MiniportAdapterHandle,
         refused(a, chain, ReceiveFlags);
         return;
     }
+    __builtin_prefetch(a->only_context);
     if (likely(a->only != NULL))
         deliver_one(a->only, chain, PortNumber, ReceiveFlags);
     else
