@@ -344,7 +344,10 @@ CONF(im_pst_04_receives_while_paused_come_back_at_once, NULL, 0)
         nbl->SourceHandle = s.nic->handle;
         ndis__nbl_tail(nbl)->received = 1; /* as if NDIS had taken it from the NIC */
         s.nic->outstanding_rx++;
-        ndis__to_protocol(b, nbl, NDIS_DEFAULT_PORT_NUMBER, 1, 0);
+        ndis__out_add(&b->rx_out, 1);
+        ndis__out_add(&b->adapter->rx_out, 1);
+        b->protocol->chars.ReceiveNetBufferListsHandler(b->context, nbl, NDIS_DEFAULT_PORT_NUMBER,
+                                                        1, 0);
     }
     returned = s.nic->returns - returned;
     received = s.top->received - received;
