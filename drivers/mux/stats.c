@@ -12,8 +12,9 @@ VOID StatsOutErrors(MUX_VM *Vm, LONG64 Count)
     (VOID) InterlockedExchangeAdd64((volatile LONG64 *)&Vm->Counters[0].OutErrors, Count);
 }
 
-/* The counters are read while their processors write them: each is one aligned word, so what is read is a
- * value that it had. ThreadSanitizer would want every increment of the data path to be atomic. */
+/* The counters are read while their processors write them: each is one aligned word, so what is
+ * read is a value that it had. ThreadSanitizer would want every increment of the data path to be
+ * atomic. */
 #if defined(__clang__)
 #define STATS_UNORDERED __attribute__((no_sanitize("thread")))
 #else
