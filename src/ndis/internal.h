@@ -272,7 +272,7 @@ struct ndis_attributes {
 struct ndis_adapter {
     struct ndis_object obj;
     struct ndis_gate rx_gate;  /* open from restart begun until pause begun */
-    NDIS_HANDLE only_context; /* of `only`: its line is called into the cache beforehand */
+    NDIS_HANDLE only_context;  /* of `only`: its line is called into the cache beforehand */
     struct ndis_binding *only; /* running[0] if running_count is 1, else NULL */
     uint64_t mac;              /* current address, first byte lowest; filter.c */
     uint32_t filter_set;       /* what the miniport was last given */
