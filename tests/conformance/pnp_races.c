@@ -6,6 +6,7 @@
  * whatever the order, nobody may wait for somebody who waits for him.
  */
 #include "stacks.h"
+#include <umndis/umhost.h>
 
 #define VMS 2
 static struct vmdev dev[VMS];
@@ -61,6 +62,75 @@ CONF(im_pnp_09_surprise_removal_meets_the_removal_of_virtual_miniports, "IM-EVT-
     for (int i = 0; i < VMS; i++)
         CHECK_STR(adapter_state(dev[i].guid), "");
     CHECK_LOGGED("surprise removal success", 1);
+}
+
+/* The same as it happens: the NIC's driver says that it is gone, and the box stops meanwhile. */
+CONF(im_pnp_09_box_stops_while_its_nic_vanishes, "IM-EVT-04 IM-STK-05", 0)
+{
+    struct ndis_adapter *a;
+    stack_with_vms();
+    CHECK_OK();
+    a = ndis__adapter_find(world_nic_guid(0));
+    CHECK(a != NULL);
+    UmhDeviceGone(a->pdo);
+}
+
+/* ---- events that take their time
+ * ------------------------------------------------------------------ */
+
+static volatile bool over;
+
+/* Completes what the protocol pends, until the removals are over. */
+static void completes(void *arg)
+{
+    while (!over) {
+        settle(1);
+        for (int i = 0; i < BIND_MAX; i++)
+            if (protos[0].b[i].held_event)
+                proto_complete_event(&protos[0].b[i], NDIS_STATUS_SUCCESS);
+    }
+}
+
+CONF(im_evt_04_pended_event_holds_a_removal_up_and_no_longer, "IM-EVT-03 IM-PNP-09", 0)
+{
+    struct umn_ctx *nic, *vm, *upper;
+    stack_with_vms();
+    CHECK_OK();
+    over = false;
+    upper = in_thread(completes, NULL);
+    CHECK(upper != NULL);
+    proto_script.pend_event = NetEventQueryRemoveDevice;
+    nic = in_thread(surprise, (void *)(uintptr_t)world_nic_instance(0));
+    vm = in_thread(away, dev[0].id);
+    join(nic);
+    join(vm);
+    over = true;
+    join(upper);
+    CHECK_STR(adapter_state(world_nic_guid(0)), "");
+    CHECK_STR(adapter_state(dev[0].guid), "");
+    CHECK_STR(adapter_state(dev[1].guid), "Halted"); /* its device is there and started */
+}
+
+static void unbinds_itself(struct bnd *b, NET_PNP_EVENT *e)
+{
+    if (b && e->NetEvent == NetEventQueryRemoveDevice)
+        NdisUnbindAdapter(b->handle);
+}
+
+CONF(im_unb_11_protocol_asks_to_be_unbound_while_all_below_goes, "IM-PNP-09 IM-EVT-04", 0)
+{
+    struct umn_ctx *nic, *vm;
+    stack_with_vms();
+    CHECK_OK();
+    proto_script.on_event = unbinds_itself;
+    nic = in_thread(surprise, (void *)(uintptr_t)world_nic_instance(0));
+    vm = in_thread(away, dev[0].id);
+    join(nic);
+    join(vm);
+    settle(10);
+    CHECK_STR(adapter_state(world_nic_guid(0)), "");
+    for (int i = 0; i < VMS; i++)
+        CHECK(proto_on(0, dev[i].guid) == NULL);
 }
 
 /* ---- everybody at once
