@@ -6,8 +6,10 @@
  *
  * One pattern serves all three: the waiter publishes itself, then looks at the condition; the other
  * side changes the condition, then looks for a waiter. Both orders are sequentially consistent, so
- * one of the two sees the other. `waiters` (leaf) covers only the rare part, waking and ceasing to
- * wait, so that a context is never woken after it has gone its way and perhaps ended.
+ * one of the two sees the other. (Gates share that fence unevenly: enter and leave pay nothing, a
+ * closer fences all threads, umn__fence_heavy.) `waiters` (leaf) covers only the rare part, waking
+ * and ceasing to wait, so that a context is never woken after it has gone its way and perhaps
+ * ended.
  */
 #include <assert.h>
 #include <string.h>

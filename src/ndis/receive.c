@@ -2,8 +2,9 @@
 /*
  * Receives: from the miniport up to the bindings whose filters accept, and back. An indication is
  * inside adapter->rx_gate, which keeps adapter->running as it is; NBLs that protocols hold are
- * counted in binding->rx_out and adapter->rx_out until they are on their way back. No lock. <=
- * DISPATCH_LEVEL.
+ * counted in binding->rx_out and adapter->rx_out until they are on their way back. At
+ * DISPATCH_LEVEL what comes back inside the callback is not counted at all (struct ndis_delivery):
+ * such a frame costs no locked operation here. No lock. <= DISPATCH_LEVEL.
  *
  * One binding: the chain goes on as it is, without what the filter rejects. Several: a frame that
  * one accepts goes to it; one that more accept goes as the original to the last of them and as a
