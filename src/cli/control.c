@@ -4,7 +4,7 @@
  * own system thread at PASSIVE_LEVEL, one at a time, so commands never race each other. A request
  * is a 32-bit length and that many bytes of NUL-terminated words; an answer is struct answer and
  * the two texts. Requests come from this user's processes only (the folder is 0700), and are
- * bounded all the same.
+ * bounded all the same: in size, and in time, which a signal cuts short.
  */
 #include "control.h"
 #include <errno.h>
@@ -21,6 +21,7 @@
 #include "check/check.h"
 #include "plat/plat.h"
 
+#define PATIENCE 50000000ull /* 5 s for a request, and for an answer */
 #define REQUEST_MAX (1u << 20)
 
 static bool stopping;
@@ -151,29 +152,79 @@ static char **split(char *text, size_t size, int *count)
     return word;
 }
 
-static void answer(int fd, struct out *o, int status)
+static int wait_ms(uint64_t deadline)
+{
+    if (!deadline)
+        return -1;
+    uint64_t now = plat_now_monotonic();
+    return now >= deadline ? 0 : (int)((deadline - now + 9999) / 10000);
+}
+
+/* One that is stuck holds the box up for PATIENCE at most, and not at all once that is to end. */
+struct client {
+    int fd, signal_fd;
+    uint64_t deadline;
+};
+
+static bool client_waits(const struct client *c, short events)
+{
+    struct pollfd p[2] = {{.fd = c->fd, .events = events}, {.fd = c->signal_fd, .events = POLLIN}};
+    int n = poll(p, 2, wait_ms(c->deadline));
+    return (n < 0 && errno == EINTR) || (n > 0 && !p[1].revents);
+}
+
+static bool take(const struct client *c, void *to, size_t n)
+{
+    char *p = to;
+    while (n) {
+        ssize_t got = recv(c->fd, p, n, MSG_DONTWAIT);
+        if (got > 0) {
+            p += got;
+            n -= (size_t)got;
+        } else if (got == 0 || (errno != EAGAIN && errno != EINTR) || !client_waits(c, POLLIN)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool give(const struct client *c, const void *from, size_t n)
+{
+    const char *p = from;
+    while (n) {
+        ssize_t put = send(c->fd, p, n, MSG_NOSIGNAL | MSG_DONTWAIT);
+        if (put > 0) {
+            p += put;
+            n -= (size_t)put;
+        } else if ((errno != EAGAIN && errno != EINTR) || !client_waits(c, POLLOUT)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static void answer(struct client *c, struct out *o, int status)
 {
     struct answer a = {
         .status = status, .text = (uint32_t)o->length, .error = (uint32_t)o->error_length};
-    if (control_write(fd, &a, sizeof a) && control_write(fd, o->text, a.text))
-        control_write(fd, o->error, a.error);
+    c->deadline = plat_now_monotonic() + PATIENCE;
+    if (give(c, &a, sizeof a) && give(c, o->text, a.text))
+        give(c, o->error, a.error);
 }
 
-static void serve_one(int fd)
+static void serve_one(int fd, int signal_fd)
 {
-    struct timeval patience = {.tv_sec = 5};
-    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
-    setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
+    struct client c = {fd, signal_fd, plat_now_monotonic() + PATIENCE};
     uint32_t size;
     struct out o = {0};
     int status = 2;
     char *text = NULL;
     char **word = NULL;
     int count;
-    if (!control_read(fd, &size, sizeof size))
+    if (!take(&c, &size, sizeof size))
         return; /* somebody only asked whether we are here */
     if (size == 0 || size > REQUEST_MAX || !(text = plat_alloc(size + 1u)) ||
-        !control_read(fd, text, size)) {
+        !take(&c, text, size)) {
         out_fail(&o, 2, "the request is malformed: %u bytes, expected 1 to %u", size, REQUEST_MAX);
     } else if (!(word = split(text, size, &count))) {
         status = out_fail(&o, 1, "out of memory");
@@ -181,18 +232,10 @@ static void serve_one(int fd)
         struct args a = {word, count};
         status = command_run(&o, &a, true);
     }
-    answer(fd, &o, status);
+    answer(&c, &o, status);
     plat_free(word);
     plat_free(text);
     out_free(&o);
-}
-
-static int wait_ms(uint64_t deadline)
-{
-    if (!deadline)
-        return -1;
-    uint64_t now = plat_now_monotonic();
-    return now >= deadline ? 0 : (int)((deadline - now + 9999) / 10000);
 }
 
 void control_serve(int listen_fd, int signal_fd, unsigned seconds)
@@ -214,7 +257,7 @@ void control_serve(int listen_fd, int signal_fd, unsigned seconds)
             int fd = accept4(listen_fd, NULL, NULL, SOCK_CLOEXEC);
             if (fd < 0)
                 continue;
-            serve_one(fd);
+            serve_one(fd, signal_fd);
             close(fd);
         }
         if (n > 0 && p[2].revents)

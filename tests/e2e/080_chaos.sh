@@ -114,7 +114,10 @@ one_step() {
         (sleep 0.02; ip link del lower 2>/dev/null) &
         at_once "device disable vm$a" "vm remove vm$b"
         wait $!; lower_up; cmd device enable "vm$a" ;;
-    9) step "link"; ip link set lower down 2>/dev/null; draw 2; sleep "0.$REPLY"; ip link set lower up 2>/dev/null ;;
+    9)
+        step "link"; ip link set lower down 2>/dev/null
+        draw 2; sleep "0.$REPLY"
+        ip link set lower up 2>/dev/null ;;
     10) # TAPs vanish with the namespace that has them
         step "namespace of vm$a dies"
         [[ -z ${ns[vm$a]:-} ]] || kill "${ns[vm$a]}" 2>/dev/null
@@ -142,7 +145,8 @@ recover() {
         sleep 0.05
     done
     cmd vm remove vm1
-    u vm add --lower lower --name vm1 >>"$LAB_TMP/commands" 2>&1 || fail "vm1 cannot be added: $(tail -n 1 "$LAB_TMP/commands")"
+    u vm add --lower lower --name vm1 >>"$LAB_TMP/commands" 2>&1 ||
+        fail "vm1 cannot be added: $(tail -n 1 "$LAB_TMP/commands")"
     [[ -z ${ns[vm1]:-} ]] || kill "${ns[vm1]}" 2>/dev/null
     ns[vm1]=''
     give_all
@@ -153,12 +157,20 @@ draw 2
 ((REPLY)) || recover
 
 # The end, at times in the moment in which the interface vanishes or somebody asks for something.
-draw 3
+# 0 stop, 1 SIGINT, 2 SIGTERM.
+draw 4
 case $REPLY in
 0) (ip link del lower 2>/dev/null) & ;;
 1) (u vm remove vm1 >/dev/null 2>&1) & ;;
+2) # a client that falls silent in the middle of its request; `stop` would have to wait for it
+    timeout 10 python3 -c 'import socket, sys, time
+s = socket.socket(socket.AF_UNIX); s.connect(sys.argv[1]); s.send(b"ab"); time.sleep(9)' "$LAB_TMP/chaos.sock" &
+    LAB_PIDS+=("$!")
+    silent=1
+    sleep 0.2 ;;
 esac
-draw 3
+draw "$((3 - ${silent:-0}))"
+REPLY=$((REPLY + ${silent:-0}))
 touch "$LAB_TMP/over"
 start=$(date +%s%N)
 step "end $REPLY"
