@@ -9,6 +9,12 @@
 #include <stdio.h>
 #include <string.h>
 
+/* A receive returned while its delivery still runs is counted off before it is counted on. */
+static uint64_t at_least_zero(int64_t count)
+{
+    return count > 0 ? (uint64_t)count : 0;
+}
+
 struct view {
     struct umn_adapter_info info;
     char instance_id[64], driver_key[192]; /* of the device, which may go while it is shown */
@@ -31,7 +37,7 @@ static unsigned fill_bindings(const struct ndis_adapter *a, struct umn_binding_i
                 .state = ndis__binding_state_name(b->state),
                 .packet_filter = ndis__peek(b->packet_filter),
                 .sends_out = (uint64_t)ndis__peek(b->tx_out.count),
-                .receives_out = (uint64_t)ndis__peek(b->rx_out.count),
+                .receives_out = at_least_zero(ndis__peek(b->rx_out.count)),
             };
         n++;
     }
